@@ -1,0 +1,6 @@
+//! Countersign: an authentication service that other services talk to over gRPC.
+
+pub mod clock;
+pub mod model;
+pub mod random;
+pub mod secret;

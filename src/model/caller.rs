@@ -1,0 +1,127 @@
+//! Services and gateways that call this one, and what they may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+
+use super::CallerId;
+
+/// A service or gateway with an API key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its identifier.
+    pub id: CallerId,
+    /// What operators call it; unique.
+    pub name: String,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When its key was last replaced.
+    pub rotated_at: Option<DateTime<Utc>>,
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// One thing a caller may be allowed to do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Permission {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Permission {
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name operators use and the database keeps.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+permissions! {
+    /// Ask whether tokens count.
+    Introspect = "introspect",
+    /// Take tokens, sessions and accounts' tokens back.
+    Revoke = "revoke",
+    /// Speak for end users: its word on their address and device is believed.
+    ActForClients = "act_for_clients",
+    /// Administer the service.
+    Admin = "admin",
+}
+
+impl FromStr for Permission {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|permission| permission.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|permission| permission.as_str()).collect();
+            format!("unknown permission `{text}`; there are: {}", known.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of permissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// Whether `permission` is in the set.
+    #[must_use]
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & (1 << permission as u8) != 0
+    }
+
+    /// Every member, in order.
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |permission| self.contains(*permission))
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(permissions.into_iter().fold(0, |set, permission| set | 1 << permission as u8))
+    }
+}
+
+impl FromStr for Permissions {
+    type Err = String;
+
+    /// Reads the stored form: names with spaces between.
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split_ascii_whitespace().map(Permission::from_str).collect()
+    }
+}
+
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.iter().map(Permission::as_str).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_survives_its_stored_form() {
+        let set: Permissions = [Permission::Admin, Permission::Introspect].into_iter().collect();
+        assert_eq!(set.to_string(), "introspect admin");
+        assert_eq!(set.to_string().parse(), Ok(set));
+        assert!(!set.contains(Permission::Revoke));
+        assert!("introspect root".parse::<Permissions>().is_err());
+    }
+}

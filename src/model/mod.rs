@@ -1,0 +1,19 @@
+//! What the service speaks of: plain data and the types that say what was checked. No I/O, no policy.
+
+mod account;
+mod caller;
+mod client;
+mod event;
+mod id;
+mod revocation;
+mod session;
+mod signing_key;
+
+pub use account::{Account, AccountState, Roles};
+pub use caller::{Caller, Permission, Permissions};
+pub use client::{ClientContext, Network};
+pub use event::{Event, EventKind};
+pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};
+pub use revocation::{Revocation, Target};
+pub use session::{EndReason, Session};
+pub use signing_key::{Algorithm, KeyState, SigningKey};
