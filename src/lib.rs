@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod model;
+pub mod proto;
 pub mod random;
 pub mod secret;

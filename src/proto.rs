@@ -1,0 +1,36 @@
+//! The contract, as generated from `proto/`. The messages that carry secrets print without them.
+
+use std::fmt;
+
+/// `countersign.v1`.
+#[expect(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated; documented in the protos")]
+pub mod v1 {
+    tonic::include_proto!("countersign.v1");
+}
+
+/// The descriptors of all services, for reflection and for tests that walk the contract.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/countersign_descriptors.bin"));
+
+macro_rules! redacted {
+    ($($message:ident)*) => {$(
+        impl fmt::Debug for v1::$message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($message), " { [redacted] }"))
+            }
+        }
+    )*};
+}
+
+redacted! {
+    Tokens
+    OtpCredential
+    IssueAnonymousTokenResponse
+    LogoutRequest
+    RefreshRequest
+    VerifyRequest
+    IntrospectRequest
+    BatchIntrospectRequest
+    RevokeRequest
+    CreateCallerResponse
+    RotateCallerKeyResponse
+}
