@@ -1,29 +1,54 @@
 //! Facts worth keeping: who did what, when, from where. One row serves as the audit trail and as the source of events.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{AccountId, SessionId};
+use super::{AccountId, CallerId};
 
-/// Something that has happened, written in the transaction that made it so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Its identifier; consumers recognise a repetition by it.
-    pub id: Uuid,
+/// Who stands behind a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The person themself.
+    Account(AccountId),
+    /// A service or gateway.
+    Caller(CallerId),
+    /// This service by itself: a scheduled job, or a rule that struck.
+    System,
+    /// Whoever sits at the command line.
+    Operator,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(id) => write!(f, "account:{id}"),
+            Self::Caller(id) => write!(f, "caller:{id}"),
+            Self::System => f.write_str("system"),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
+}
+
+/// The circumstances of a change, kept beside it.
+#[derive(Clone, Debug)]
+pub struct Cause {
     /// When.
     pub at: DateTime<Utc>,
-    /// What.
-    pub kind: EventKind,
-    /// Whose account it concerns.
-    pub account_id: Option<AccountId>,
-    /// Which session it concerns.
-    pub session_id: Option<SessionId>,
-    /// Who did it: `account:…`, `caller:…`, or `system`.
-    pub actor: String,
+    /// Who.
+    pub actor: Actor,
     /// From which address, or empty.
     pub ip: String,
     /// A word on it, or empty.
     pub detail: String,
+}
+
+impl Cause {
+    /// A change that this service makes by itself.
+    #[must_use]
+    pub const fn system(at: DateTime<Utc>) -> Self {
+        Self { at, actor: Actor::System, ip: String::new(), detail: String::new() }
+    }
 }
 
 macro_rules! event_kinds {

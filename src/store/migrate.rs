@@ -1,0 +1,50 @@
+//! Bringing a database to the shape this release needs.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use super::{Store, on_pool};
+
+/// Every migration there has been, in order. They are never changed once released, only added to.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
+
+/// Why the database could not be brought to its shape.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// It has seen a later release.
+    #[error("the database was migrated by a newer release than this one; run that release or a later one")]
+    Newer,
+    /// A statement failed.
+    #[error("migrating the database failed: {0}")]
+    Failed(#[source] sqlx::migrate::MigrateError),
+}
+
+impl Store {
+    /// Applies what has not been applied yet. Nodes that start together wait for one another.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        let migrator = Migrator::with_migrations(self.migrations());
+        on_pool!(self, pool => migrator.run(pool).await).map_err(|error| match error {
+            sqlx::migrate::MigrateError::VersionMissing(_) => MigrateError::Newer,
+            other => MigrateError::Failed(other),
+        })
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        let translate = |sql: &'static str| match self {
+            Self::Postgres(_) => Cow::Borrowed(sql),
+            Self::Sqlite(_) => {
+                Cow::Owned(sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"))
+            }
+        };
+        MIGRATIONS
+            .iter()
+            .map(|&(version, name, sql)| {
+                let sql = AssertSqlSafe(translate(sql).into_owned()).into_sql_str();
+                Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+            })
+            .collect()
+    }
+}

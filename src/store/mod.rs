@@ -1,0 +1,112 @@
+//! The database: the only place with SQL. Each method is one whole unit of work; a transaction never leaves this room.
+//!
+//! Every statement is written once and runs on PostgreSQL and on SQLite. `docs/decisions/` tells why and at what price.
+
+mod account;
+mod caller;
+mod connect;
+mod event;
+mod migrate;
+mod purge;
+mod revocation;
+mod row;
+mod session;
+mod setting;
+mod signing_key;
+
+pub use caller::{CallerConflict, StoredCaller};
+pub use connect::{ConnectError, FileLock};
+pub use migrate::MigrateError;
+pub use purge::Purged;
+pub use revocation::SequencedRevocation;
+pub use session::{EndedSession, NewSession, OpenSession, Opened, Refreshed, Rotation, Grant, Intent};
+pub use signing_key::Successor;
+
+use sqlx::{PgPool, SqlitePool};
+
+/// The database of this installation.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// Shared by any number of nodes.
+    Postgres(PgPool),
+    /// Embedded, for one node. The pool holds a single connection: `SQLite` has one writer anyway, and transactions that
+    /// read before they write cannot fail each other this way.
+    Sqlite(SqlitePool),
+}
+
+/// Runs one piece of code on whichever database there is. Inside, `$pool` has the type of that database's pool.
+macro_rules! on_pool {
+    ($store:expr, $pool:ident => $body:expr) => {
+        match $store {
+            $crate::store::Store::Postgres($pool) => $body,
+            $crate::store::Store::Sqlite($pool) => $body,
+        }
+    };
+}
+
+/// The same inside a transaction that takes the write lock at once, and is committed where the code gives `Ok`.
+macro_rules! in_transaction {
+    ($store:expr, $tx:ident => $body:expr) => {
+        match $store {
+            $crate::store::Store::Postgres(pool) => {
+                let mut $tx = pool.begin().await?;
+                let outcome = $body;
+                $tx.commit().await?;
+                outcome
+            }
+            $crate::store::Store::Sqlite(pool) => {
+                let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                let outcome = $body;
+                $tx.commit().await?;
+                outcome
+            }
+        }
+    };
+}
+
+pub(crate) use {in_transaction, on_pool};
+
+/// Why the database gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or not in time. Trying again later may help.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// It refused, or holds something that this program does not understand.
+    #[error("the database refused")]
+    Internal(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        match &error {
+            Io(_) | Tls(_) | PoolTimedOut | PoolClosed | WorkerCrashed | Protocol(_) => Self::Unavailable(error),
+            Database(refusal) if refusal.code().as_deref().is_some_and(is_passing) => Self::Unavailable(error),
+            _ => Self::Internal(error),
+        }
+    }
+}
+
+/// Whether a refusal's code tells of the server's state rather than of the statement: it is shutting down, starting, out
+/// of connections, read-only after a fail-over, too slow, or another transaction was in the way.
+fn is_passing(code: &str) -> bool {
+    const SQLITE_BUSY: &str = "5";
+    code.starts_with("08")
+        || code.starts_with("53")
+        || code.starts_with("57")
+        || matches!(code, "25006" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
+}
+
+impl Store {
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Lets go of every connection.
+    pub async fn close(&self) {
+        on_pool!(self, pool => pool.close().await);
+    }
+}

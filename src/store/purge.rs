@@ -1,0 +1,89 @@
+//! Deleting what has expired, in small batches, so that nobody waits for it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Store, StoreError, on_pool};
+
+/// How many rows one statement deletes.
+const BATCH: i64 = 1_000;
+
+/// How many rows a purge has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Sessions that had ended or expired.
+    pub sessions: i64,
+    /// Revocations that no token could still need.
+    pub revocations: i64,
+    /// Signing keys whose last token had expired.
+    pub signing_keys: i64,
+    /// Events past their retention.
+    pub events: i64,
+}
+
+impl Store {
+    /// Deletes what had expired `slack` before `now`, and events older than their retention.
+    ///
+    /// The slack keeps what a node with a slow clock may still be looking at.
+    pub async fn purge(
+        &self,
+        now: DateTime<Utc>,
+        slack: TimeDelta,
+        event_retention: TimeDelta,
+    ) -> Result<Purged, StoreError> {
+        let before = now - slack;
+        Ok(Purged {
+            sessions: self.purge_sessions(before).await?,
+            revocations: self.purge_revocations(before).await?,
+            signing_keys: self.delete_spent_keys(now, slack).await?,
+            events: self.purge_events(now - event_retention).await?,
+        })
+    }
+
+    /// Walks the table once by its key, because an index on the expiry would have to be written by every refresh.
+    async fn purge_sessions(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
+        let mut total = 0;
+        let mut behind = Uuid::nil();
+        loop {
+            let deleted: Vec<(Uuid,)> = on_pool!(self, pool => sqlx::query_as(
+                    "DELETE FROM sessions WHERE id IN (
+                         SELECT id FROM sessions WHERE id > $1 AND (expires_at <= $2 OR ended_at <= $2)
+                         ORDER BY id LIMIT $3)
+                     RETURNING id")
+                .bind(behind).bind(before).bind(BATCH)
+                .fetch_all(pool).await)?;
+            let Some((last,)) = deleted.iter().max() else { return Ok(total) };
+            behind = *last;
+            total += i64::try_from(deleted.len()).unwrap_or(0);
+        }
+    }
+
+    async fn purge_revocations(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
+        let mut total = 0;
+        loop {
+            let deleted = on_pool!(self, pool => sqlx::query(
+                    "DELETE FROM revocations WHERE seq IN (
+                         SELECT seq FROM revocations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)")
+                .bind(before).bind(BATCH)
+                .execute(pool).await.map(|done| done.rows_affected()))?;
+            total += i64::try_from(deleted).unwrap_or(0);
+            if deleted == 0 {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn purge_events(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
+        let mut total = 0;
+        loop {
+            let deleted = on_pool!(self, pool => sqlx::query(
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at <= $1 ORDER BY at LIMIT $2)")
+                .bind(before).bind(BATCH)
+                .execute(pool).await.map(|done| done.rows_affected()))?;
+            total += i64::try_from(deleted).unwrap_or(0);
+            if deleted == 0 {
+                return Ok(total);
+            }
+        }
+    }
+}

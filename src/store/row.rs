@@ -1,0 +1,112 @@
+//! From a row to the model, once for both databases.
+
+use chrono::{DateTime, Utc};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use uuid::Uuid;
+
+use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
+use crate::model::{
+    Account, AccountId, Caller, CallerId, Revocation, Roles, Session, SessionId, SigningKey, Target,
+};
+
+/// Implements `FromRow` for a type, on every database that can hold the five kinds of column we use.
+macro_rules! from_row {
+    ($type:ty, |$row:ident| $body:expr) => {
+        impl<'r, R> FromRow<'r, R> for $type
+        where
+            R: Row,
+            &'static str: ColumnIndex<R>,
+            Uuid: Decode<'r, R::Database> + Type<R::Database>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+            i64: Decode<'r, R::Database> + Type<R::Database>,
+            DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
+            Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            fn from_row($row: &'r R) -> sqlx::Result<Self> {
+                $body
+            }
+        }
+    };
+}
+
+/// A stored word that this release does not know.
+fn unknown(word: String) -> sqlx::Error {
+    sqlx::Error::Decode(word.into())
+}
+
+from_row!(Account, |row| Ok(Self {
+    id: AccountId(row.try_get("id")?),
+    phone: row.try_get("phone")?,
+    email: row.try_get("email")?,
+    first_name: row.try_get("first_name")?,
+    last_name: row.try_get("last_name")?,
+    roles: Roles::parse(&row.try_get::<String, _>("roles")?),
+    state: row.try_get::<String, _>("state")?.parse().map_err(unknown)?,
+    created_at: row.try_get("created_at")?,
+    last_login_at: row.try_get("last_login_at")?,
+}));
+
+from_row!(Session, |row| Ok(Self {
+    id: SessionId(row.try_get("id")?),
+    account_id: AccountId(row.try_get("account_id")?),
+    generation: row.try_get("generation")?,
+    client_id: row.try_get("client_id")?,
+    amr: row.try_get("amr")?,
+    device_id: row.try_get("device_id")?,
+    device_name: row.try_get("device_name")?,
+    user_agent: row.try_get("user_agent")?,
+    ip: row.try_get("ip")?,
+    created_at: row.try_get("created_at")?,
+    last_used_at: row.try_get("last_used_at")?,
+    expires_at: row.try_get("expires_at")?,
+    absolute_expires_at: row.try_get("absolute_expires_at")?,
+    access_expires_at: row.try_get("access_expires_at")?,
+}));
+
+from_row!(Grant, |row| Ok(Self {
+    session: Session::from_row(row)?,
+    roles: Roles::parse(&row.try_get::<String, _>("roles")?),
+}));
+
+from_row!(EndedSession, |row| Ok(Self {
+    id: SessionId(row.try_get("id")?),
+    account_id: AccountId(row.try_get("account_id")?),
+    access_expires_at: row.try_get("access_expires_at")?,
+}));
+
+from_row!(SequencedRevocation, |row| {
+    let kind: String = row.try_get("kind")?;
+    let target = Target::from_parts(&kind, row.try_get("target")?)
+        .ok_or_else(|| unknown(format!("unknown kind of revocation `{kind}`")))?;
+    Ok(Self {
+        seq: row.try_get("seq")?,
+        revocation: Revocation {
+            target,
+            revoked_at: row.try_get("revoked_at")?,
+            expires_at: row.try_get("expires_at")?,
+        },
+    })
+});
+
+from_row!(StoredCaller, |row| Ok(Self {
+    caller: Caller {
+        id: CallerId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        permissions: row.try_get::<String, _>("permissions")?.parse().map_err(unknown)?,
+        created_at: row.try_get("created_at")?,
+        rotated_at: row.try_get("rotated_at")?,
+    },
+    key_hash: row.try_get("key_hash")?,
+}));
+
+from_row!(SigningKey, |row| Ok(Self {
+    kid: row.try_get("kid")?,
+    algorithm: row.try_get::<String, _>("algorithm")?.parse().map_err(unknown)?,
+    state: row.try_get::<String, _>("state")?.parse().map_err(unknown)?,
+    sealed_private: row.try_get("sealed_private")?,
+    public_jwk: row.try_get("public_jwk")?,
+    created_at: row.try_get("created_at")?,
+    activated_at: row.try_get("activated_at")?,
+    retired_at: row.try_get("retired_at")?,
+    longest_token_seconds: row.try_get("longest_token_seconds")?,
+}));
