@@ -3,6 +3,7 @@
 mod account;
 mod caller;
 mod client;
+mod email;
 mod event;
 mod id;
 mod revocation;
@@ -12,6 +13,7 @@ mod signing_key;
 pub use account::{Account, AccountState, Roles};
 pub use caller::{Caller, Permission, Permissions};
 pub use client::{ClientContext, Network};
+pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Event, EventKind};
 pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};
 pub use revocation::{Revocation, Target};
