@@ -19,7 +19,7 @@ pub use account::{Account, AccountState, Roles};
 pub use caller::{Caller, Permission, Permissions};
 pub use client::{ClientContext, Network};
 pub use email::{EmailAddress, InvalidEmail};
-pub use event::{Event, EventKind};
+pub use event::{Actor, Cause, EventKind};
 pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};
 pub use identifier::Identifier;
 pub use phone::{InvalidPhone, Phone};
