@@ -8,3 +8,4 @@ pub mod random;
 pub mod root_key;
 pub mod secret;
 pub mod store;
+pub mod token;
