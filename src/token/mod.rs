@@ -21,6 +21,7 @@ mod jwk;
 mod keyset;
 mod public_key;
 mod rejection;
+pub mod seal;
 mod signing;
 #[cfg(test)]
 mod vectors;
