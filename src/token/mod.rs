@@ -5,7 +5,7 @@
 //! 1. `compact`: is it, to the letter, a JWS in compact form that a known key has signed? The key decides on the algorithm;
 //!    the header only chooses the key by name. The text of JSON is read by `json`, which accepts nothing ambiguous.
 //! 2. `claims`: is it an access token, and does each claim have the right type?
-//! 3. `AccessClaims::check`: is it for us, and for now?
+//! 3. [`AccessClaims::check`]: is it for us, and for now?
 //!
 //! Every failure is a [`Rejection`], which is for logs: a caller learns only that the token is not active. Whether a token
 //! was revoked is known elsewhere.
@@ -15,6 +15,7 @@
 //!
 //! Only ES256, `EdDSA` and RS256 are spoken: no `none`, no HMAC, no encryption.
 
+mod claims;
 mod compact;
 mod json;
 mod jwk;
@@ -26,6 +27,7 @@ mod signing;
 #[cfg(test)]
 mod vectors;
 
+pub use claims::{ACCESS_TOKEN_TYPE, AccessClaims, Expected, MAX_LEEWAY_SECONDS, RESERVED_CLAIMS, read_access_token};
 pub use compact::{MAX_COMPACT_BYTES, Verified, verify_compact};
 pub use json::{JsonError, MAX_DEPTH, parse_object};
 pub use jwk::PublicJwk;
