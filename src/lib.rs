@@ -1,5 +1,6 @@
 //! Countersign: an authentication service that other services talk to over gRPC.
 
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod model;
