@@ -1,0 +1,3 @@
+//! What a backend promises, held against every one of them.
+
+mod cache;

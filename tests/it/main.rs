@@ -1,0 +1,4 @@
+//! Everything that is tested from outside: contracts that hold on every backend first, then one file per capability.
+
+#[cfg(test)]
+mod contracts;
