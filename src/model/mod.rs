@@ -8,6 +8,7 @@ mod email;
 mod event;
 mod id;
 mod identifier;
+mod message;
 mod numbering;
 mod phone;
 mod region;
@@ -24,6 +25,7 @@ pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, 
 pub use identifier::Identifier;
 pub use phone::{InvalidPhone, Phone};
 pub use region::{InvalidRegion, Region};
-pub use revocation::{Revocation, Target};
+pub use message::{Channel, CodeMessage, Purpose};
+pub use revocation::{LEEWAY_LIMIT, Revocation, Target};
 pub use session::{EndReason, Session};
 pub use signing_key::{Algorithm, KeyState, SigningKey};

@@ -1,9 +1,12 @@
 //! What has been taken back.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{AccountId, SessionId, TokenId};
+
+/// How far apart the clocks of two machines may be, and so how much longer than its own life a token may be accepted.
+pub const LEEWAY_LIMIT: TimeDelta = TimeDelta::seconds(5);
 
 /// One thing taken back, until the last token it covers has expired by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

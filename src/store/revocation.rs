@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::event::record_event;
 use super::{EndedSession, Store, StoreError, in_transaction, on_pool};
-use crate::model::{AccountId, Cause, EndReason, EventKind, Revocation, SessionId, Target, TokenId};
+use crate::model::{AccountId, Cause, EndReason, EventKind, LEEWAY_LIMIT, Revocation, SessionId, Target, TokenId};
 
 /// A revocation and its place in the order of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ impl EndedSession {
     /// What takes its access tokens back.
     #[must_use]
     pub fn revocation(&self, at: DateTime<Utc>) -> Revocation {
-        Revocation { target: Target::Session(self.id), revoked_at: at, expires_at: self.access_expires_at }
+        let expires_at = self.access_expires_at + LEEWAY_LIMIT;
+        Revocation { target: Target::Session(self.id), revoked_at: at, expires_at }
     }
 }
 

@@ -87,13 +87,14 @@ pub struct Expected<'e> {
     pub leeway_seconds: u8,
 }
 
-/// Reads an access token that one of `keys` has signed. Its times, issuer and audience are for [`AccessClaims::check`].
-pub fn read_access_token(jws: &str, keys: &KeySet) -> Result<AccessClaims, Rejection> {
+/// Reads an access token that one of `keys` has signed, and tells which. Its times, issuer and audience are for
+/// [`AccessClaims::check`].
+pub fn read_access_token(jws: &str, keys: &KeySet) -> Result<(String, AccessClaims), Rejection> {
     let verified = verify_compact(jws, keys)?;
     if !verified.typ.as_deref().is_some_and(is_access_token_type) {
         return Err(Rejection::WrongType);
     }
-    AccessClaims::from_json(&verified.payload)
+    AccessClaims::from_json(&verified.payload).map(|claims| (verified.kid, claims))
 }
 
 /// RFC 9068 §4 wants `at+jwt` or `application/at+jwt`. Both are taken, in any case, because they are one media type

@@ -1,4 +1,4 @@
-//! Access tokens and the keys they are signed with: the part that is all computation.
+//! Access tokens and the keys they are signed with: issued, judged, taken back.
 //!
 //! A token goes through three doors, each in a file of its own:
 //!
@@ -15,23 +15,31 @@
 //!
 //! Only ES256, `EdDSA` and RS256 are spoken: no `none`, no HMAC, no encryption.
 
+mod access;
 mod claims;
 mod compact;
 mod json;
 mod jwk;
+mod keyring;
 mod keyset;
 mod public_key;
 mod rejection;
+mod replica;
+mod revocations;
 pub mod seal;
 mod signing;
 #[cfg(test)]
 mod vectors;
 
+pub use access::{AccessError, AccessTokens, Demands, Inactive, Issued, Judgement, Known};
 pub use claims::{ACCESS_TOKEN_TYPE, AccessClaims, Expected, MAX_LEEWAY_SECONDS, RESERVED_CLAIMS, read_access_token};
 pub use compact::{MAX_COMPACT_BYTES, Verified, verify_compact};
 pub use json::{JsonError, MAX_DEPTH, parse_object};
 pub use jwk::PublicJwk;
+pub use keyring::{Keyring, KeyringError, Keys};
 pub use keyset::{KeySet, KeySetError, MAX_JWKS_BYTES, MAX_KEYS, PublicJwks};
 pub use public_key::{KeyError, MAX_KID_BYTES, PublicKey};
 pub use rejection::Rejection;
+pub use replica::Replica;
+pub use revocations::{Change, Revocations, TOPIC};
 pub use signing::{SigningError, SigningPair};

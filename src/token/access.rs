@@ -1,0 +1,298 @@
+//! Access tokens of this installation: issued, and judged from memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
+use quick_cache::sync::Cache as Remembered;
+
+use super::{
+    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, MAX_COMPACT_BYTES, Rejection, Replica, SigningError,
+    read_access_token,
+};
+use crate::clock::Clock;
+use crate::config;
+use crate::model::{AccountId, TokenId};
+use crate::random::Random;
+use crate::store::{Grant, Store, StoreError};
+
+/// How often, at most, an unknown key makes a node read the keys again.
+const RELOAD_PAUSE: TimeDelta = TimeDelta::seconds(1);
+
+/// Issues access tokens and says whether they count.
+#[derive(Debug)]
+pub struct AccessTokens {
+    /// What signs and verifies.
+    pub keyring: Arc<Keyring>,
+    /// What has been taken back.
+    pub replica: Arc<Replica>,
+    store: Store,
+    clock: Clock,
+    settings: config::Token,
+    bound: TimeDelta,
+    /// Tokens whose signature has been found good, by the hash of their whole text. Never a verdict: that is made anew.
+    remembered: Remembered<[u8; 32], Arc<Known>>,
+    last_reload: Mutex<DateTime<Utc>>,
+}
+
+/// A token that a key of ours has signed, whether or not it counts.
+#[derive(Debug)]
+pub struct Known {
+    /// What it says.
+    pub claims: AccessClaims,
+    /// Which key signed it.
+    pub kid: String,
+}
+
+/// A token that was issued.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The token.
+    pub token: String,
+    /// When it expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What else a token must be to count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demands<'a> {
+    /// Meant for this audience; any of ours where none is named.
+    pub audience: Option<&'a str>,
+    /// Good for all of these.
+    pub scopes: &'a [String],
+}
+
+/// Why a token does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Inactive {
+    /// By itself.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// It was taken back.
+    #[error("the token was revoked")]
+    Revoked,
+    /// It is not good for what is demanded.
+    #[error("the token lacks a scope")]
+    Scope,
+}
+
+/// A judgement from memory.
+#[derive(Clone, Debug)]
+pub enum Judgement {
+    /// It counts.
+    Active(Arc<Known>),
+    /// It does not.
+    Inactive(Inactive),
+    /// It would count, if nothing has been revoked that this node has not heard of.
+    Unsure(Arc<Known>),
+}
+
+/// Why there is no judgement.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Memory is out of date, and the database gives no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// A token cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl AccessTokens {
+    /// Signs with `keyring` and asks `replica`, or the database where the replica is out of date.
+    #[must_use]
+    pub fn new(
+        keyring: Arc<Keyring>,
+        replica: Arc<Replica>,
+        store: Store,
+        clock: Clock,
+        settings: config::Token,
+        bound: TimeDelta,
+    ) -> Self {
+        let remembered = Remembered::new(settings.remembered);
+        let last_reload = Mutex::new(DateTime::UNIX_EPOCH);
+        Self { keyring, replica, store, clock, settings, bound, remembered, last_reload }
+    }
+
+    /// How long an access token lives.
+    #[must_use]
+    pub const fn lifetime(&self) -> TimeDelta {
+        self.settings.access_lifetime
+    }
+
+    /// For how long an answer may be kept by those who accept to learn of a revocation that much later.
+    #[must_use]
+    pub const fn bound(&self) -> TimeDelta {
+        self.bound
+    }
+
+    /// A token for a session. It expires when the session's row says that its last token does.
+    pub fn issue(&self, grant: &Grant, now: DateTime<Utc>) -> Result<Issued, AccessError> {
+        let session = &grant.session;
+        let claims = AccessClaims {
+            sid: Some(session.id),
+            client_id: session.client_id.clone(),
+            scope: self.settings.scopes.join(" "),
+            roles: grant.roles.names().to_vec(),
+            amr: session.amr.split_ascii_whitespace().map(str::to_owned).collect(),
+            auth_time: Some(session.created_at.timestamp()),
+            device_id: Some(session.device_id.clone()).filter(|id| !id.is_empty()),
+            ..self.blank(session.account_id, now, session.access_expires_at)
+        };
+        self.sign(&claims, session.access_expires_at)
+    }
+
+    /// A token for a visitor without an account.
+    pub fn issue_anonymous(&self, visitor: AccountId, client_id: &str, now: DateTime<Utc>) -> Result<Issued, AccessError> {
+        let expires_at = now + self.settings.anonymous_lifetime;
+        let claims = AccessClaims {
+            client_id: client_id.to_owned(),
+            scope: self.settings.anonymous_scopes.join(" "),
+            anon: true,
+            ..self.blank(visitor, now, expires_at)
+        };
+        self.sign(&claims, expires_at)
+    }
+
+    fn blank(&self, sub: AccountId, now: DateTime<Utc>, expires_at: DateTime<Utc>) -> AccessClaims {
+        AccessClaims {
+            iss: self.settings.issuer.clone(),
+            sub,
+            aud: self.settings.audience.clone(),
+            exp: expires_at.timestamp(),
+            iat: now.timestamp(),
+            nbf: now.timestamp(),
+            jti: TokenId(Random.id(now)),
+            sid: None,
+            client_id: String::new(),
+            scope: String::new(),
+            roles: Vec::new(),
+            amr: Vec::new(),
+            auth_time: None,
+            anon: false,
+            device_id: None,
+            username: None,
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    fn sign(&self, claims: &AccessClaims, expires_at: DateTime<Utc>) -> Result<Issued, AccessError> {
+        let token = self.keyring.keys().active.sign(ACCESS_TOKEN_TYPE, &claims.to_json())?;
+        let expires_at = DateTime::from_timestamp(expires_at.timestamp(), 0).unwrap_or(expires_at);
+        Ok(Issued { token, expires_at })
+    }
+
+    /// Judges a token from memory, without waiting for anything: an interceptor can do it.
+    pub fn judge(&self, token: &str, demands: Demands<'_>) -> Judgement {
+        let known = match self.known(token) {
+            Ok(known) => known,
+            Err(rejection) => return Judgement::Inactive(rejection.into()),
+        };
+        let now = self.clock.now();
+        if let Err(inactive) = self.check(&known.claims, demands, now) {
+            return Judgement::Inactive(inactive);
+        }
+        let AccessClaims { jti, sid, sub, .. } = known.claims;
+        if self.replica.covers(jti, sid, sub, known.issued_at(), now) {
+            return Judgement::Inactive(Inactive::Revoked);
+        }
+        if self.replica.is_fresh(now, self.bound) { Judgement::Active(known) } else { Judgement::Unsure(known) }
+    }
+
+    /// Judges a token. Waits only where memory does not suffice: for keys it has not heard of, or for the database when its
+    /// knowledge of revocations is older than the bound.
+    pub async fn introspect(
+        &self,
+        token: &str,
+        demands: Demands<'_>,
+    ) -> Result<Result<Arc<Known>, Inactive>, AccessError> {
+        let mut judgement = self.judge(token, demands);
+        if matches!(judgement, Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey))) && self.may_reload() {
+            self.keyring.reload().await?;
+            judgement = self.judge(token, demands);
+        }
+        match judgement {
+            Judgement::Active(known) => Ok(Ok(known)),
+            Judgement::Inactive(inactive) => Ok(Err(inactive)),
+            Judgement::Unsure(known) => {
+                let revoked = self.is_revoked(&known).await?;
+                Ok(if revoked { Err(Inactive::Revoked) } else { Ok(known) })
+            }
+        }
+    }
+
+    /// Asks the database whether a token was taken back.
+    pub async fn is_revoked(&self, known: &Known) -> Result<bool, StoreError> {
+        let AccessClaims { jti, sid, sub, .. } = known.claims;
+        let now = self.clock.now();
+        let found = self.store.revocations_of(jti, sid, sub, now).await?;
+        let replica = Replica::default();
+        found.iter().for_each(|found| replica.apply(&found.revocation));
+        Ok(replica.covers(jti, sid, sub, known.issued_at(), now))
+    }
+
+    /// A token that a key of ours has signed, whether or not it counts any more.
+    pub fn known(&self, token: &str) -> Result<Arc<Known>, Rejection> {
+        if token.len() > MAX_COMPACT_BYTES {
+            return Err(Rejection::TooLong);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let keys = self.keyring.keys();
+        if let Some(known) = self.remembered.get(&hash) {
+            // A key that is gone verifies nothing, whatever it verified before.
+            return if keys.set.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
+        }
+        let (kid, claims) = read_access_token(token, &keys.set)?;
+        let known = Arc::new(Known { claims, kid });
+        self.remembered.insert(hash, Arc::clone(&known));
+        Ok(known)
+    }
+
+    fn check(&self, claims: &AccessClaims, demands: Demands<'_>, now: DateTime<Utc>) -> Result<(), Inactive> {
+        let ours = self.settings.audience.first().map(String::as_str);
+        let expected = Expected {
+            issuer: &self.settings.issuer,
+            audience: demands.audience.or(ours),
+            leeway_seconds: u8::try_from(self.settings.leeway.num_seconds()).unwrap_or(0),
+        };
+        claims.check(&expected, now)?;
+        let has = |scope: &String| claims.scope.split(' ').any(|own| own == scope);
+        if demands.scopes.iter().all(has) { Ok(()) } else { Err(Inactive::Scope) }
+    }
+
+    fn may_reload(&self) -> bool {
+        let now = self.clock.now();
+        let mut last = self.last_reload.lock();
+        let may = now - *last >= RELOAD_PAUSE || now < *last;
+        if may {
+            *last = now;
+        }
+        may
+    }
+}
+
+impl Known {
+    /// When it was issued, to the millisecond: its identifier tells more exactly than its `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> DateTime<Utc> {
+        let exact = self.claims.jti.0.get_timestamp().and_then(|timestamp| {
+            let (seconds, nanos) = timestamp.to_unix();
+            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+        });
+        exact.or_else(|| DateTime::from_timestamp(self.claims.iat, 0)).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+impl Issued {
+    /// How long it is good for from now on.
+    #[must_use]
+    pub fn expires_in(&self, now: DateTime<Utc>) -> Duration {
+        (self.expires_at - now).to_std().unwrap_or_default()
+    }
+}

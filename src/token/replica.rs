@@ -1,0 +1,215 @@
+//! A node's own copy of every live revocation. Asking it costs a look into memory; keeping it fresh is for `revocations`.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use crate::model::{AccountId, Revocation, SessionId, Target, TokenId};
+
+/// How many parts the copy has. A part that grows is locked while it is moved, so parts keep that short.
+const SHARDS: usize = 64;
+
+/// Live revocations, and up to when they are known.
+#[derive(Debug)]
+pub struct Replica {
+    shards: Vec<RwLock<Shard>>,
+    as_of: AtomicI64,
+}
+
+/// Times are microseconds since the epoch: a million entries have to fit into little memory.
+#[derive(Debug, Default)]
+struct Shard {
+    /// Until when a token is refused.
+    tokens: Map<i64>,
+    /// Until when a session's tokens are refused.
+    sessions: Map<i64>,
+    /// Which of an account's tokens are refused, and until when.
+    accounts: Map<CutOff>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CutOff {
+    issued_up_to: i64,
+    expires_at: i64,
+}
+
+type Map<V> = HashMap<Uuid, V, BuildHasherDefault<IdHasher>>;
+
+/// Takes an identifier's own random bits for its hash. They are ours: nobody outside chooses them.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks_exact(8) {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    /// The length that precedes the bytes is the same for all.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        // The last bytes of a version 7 identifier are random; hash maps look at the first bits as well.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        Self { shards, as_of: AtomicI64::new(0) }
+    }
+}
+
+impl Replica {
+    /// Whether a token is refused. `issued_at` is when it was issued, to the millisecond.
+    #[must_use]
+    pub fn covers(
+        &self,
+        token: TokenId,
+        session: Option<SessionId>,
+        account: AccountId,
+        issued_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let now = now.timestamp_micros();
+        let live = |expires_at: Option<&i64>| expires_at.is_some_and(|expires_at| *expires_at > now);
+        if live(self.shard(token.0).read().tokens.get(&token.0)) {
+            return true;
+        }
+        if session.is_some_and(|session| live(self.shard(session.0).read().sessions.get(&session.0))) {
+            return true;
+        }
+        self.shard(account.0).read().accounts.get(&account.0).is_some_and(|cut_off| {
+            cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to
+        })
+    }
+
+    /// Takes a revocation in. Of several for one target, the one that refuses more wins.
+    pub fn apply(&self, revocation: &Revocation) {
+        let expires_at = revocation.expires_at.timestamp_micros();
+        let id = revocation.target.id();
+        let mut shard = self.shard(id).write();
+        match revocation.target {
+            Target::Token(_) => later(shard.tokens.entry(id).or_insert(expires_at), expires_at),
+            Target::Session(_) => later(shard.sessions.entry(id).or_insert(expires_at), expires_at),
+            Target::Account(_) => {
+                let issued_up_to = revocation.revoked_at.timestamp_micros();
+                let cut_off = shard.accounts.entry(id).or_insert(CutOff { issued_up_to, expires_at });
+                later(&mut cut_off.issued_up_to, issued_up_to);
+                later(&mut cut_off.expires_at, expires_at);
+            }
+        }
+    }
+
+    /// Forgets what no token can need any more.
+    pub fn forget_expired(&self, now: DateTime<Utc>) {
+        let now = now.timestamp_micros();
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            shard.tokens.retain(|_, expires_at| *expires_at > now);
+            shard.sessions.retain(|_, expires_at| *expires_at > now);
+            shard.accounts.retain(|_, cut_off| cut_off.expires_at > now);
+        }
+    }
+
+    /// How many revocations there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let count = |shard: &RwLock<Shard>| {
+            let shard = shard.read();
+            shard.tokens.len() + shard.sessions.len() + shard.accounts.len()
+        };
+        self.shards.iter().map(count).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Up to when everything is known.
+    #[must_use]
+    pub fn as_of(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.as_of.load(Ordering::Acquire)).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Whether the copy is known to be complete up to `bound` ago. A copy from the future is none to trust either: the
+    /// clock has been set back, and nobody knows how long ago that future was.
+    #[must_use]
+    pub fn is_fresh(&self, now: DateTime<Utc>, bound: TimeDelta) -> bool {
+        let age = now - self.as_of();
+        age <= bound && age >= -bound
+    }
+
+    /// Notes that everything up to a moment is known.
+    pub(super) fn set_as_of(&self, moment: DateTime<Utc>) {
+        self.as_of.store(moment.timestamp_micros(), Ordering::Release);
+    }
+
+    fn shard(&self, id: Uuid) -> &RwLock<Shard> {
+        &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
+    }
+}
+
+fn later(current: &mut i64, other: i64) {
+    *current = (*current).max(other);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn revoke(target: Target, revoked_at: i64, expires_at: i64) -> Revocation {
+        Revocation { target, revoked_at: at(revoked_at), expires_at: at(expires_at) }
+    }
+
+    #[test]
+    fn each_kind_of_revocation_covers_its_tokens_until_it_expires() {
+        let id = || Random.id(at(0));
+        let (token, session, account) = (TokenId(id()), SessionId(id()), AccountId(id()));
+        for target in [Target::Token(token), Target::Session(session), Target::Account(account)] {
+            let replica = Replica::default();
+            assert!(!replica.covers(token, Some(session), account, at(0), at(1)));
+            replica.apply(&revoke(target, 0, 10));
+            assert!(replica.covers(token, Some(session), account, at(0), at(1)), "{target:?}");
+            assert!(!replica.covers(TokenId(id()), Some(SessionId(id())), AccountId(id()), at(0), at(1)), "{target:?}");
+            assert!(!replica.covers(token, Some(session), account, at(0), at(10)), "{target:?}");
+            replica.forget_expired(at(10));
+            assert!(replica.is_empty(), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn an_accounts_latest_cut_off_wins_and_spares_what_came_after() {
+        let replica = Replica::default();
+        let (token, account) = (TokenId(Random.id(at(0))), AccountId(Random.id(at(0))));
+        replica.apply(&revoke(Target::Account(account), 5, 100));
+        replica.apply(&revoke(Target::Account(account), 3, 50));
+        assert!(replica.covers(token, None, account, at(5), at(60)));
+        assert!(!replica.covers(token, None, account, at(6), at(60)));
+    }
+
+    #[test]
+    fn identifiers_spread_over_shards_and_buckets() {
+        let replica = Replica::default();
+        for _ in 0..64_000 {
+            replica.apply(&revoke(Target::Session(SessionId(Random.id(at(0)))), 0, 10));
+        }
+        let fullest = replica.shards.iter().map(|shard| shard.read().sessions.len()).max().unwrap();
+        assert!(fullest < 1_250, "{fullest}");
+    }
+}
