@@ -1,0 +1,84 @@
+//! Messages to an HTTP endpoint of the operator's own.
+
+use aws_lc_rs::hmac;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, redirect};
+use serde::Serialize;
+
+use crate::config;
+use crate::model::CodeMessage;
+
+/// The endpoint and the key that signs what is sent there.
+#[derive(Debug)]
+pub(super) struct Webhook {
+    client: Client,
+    url: String,
+    key: Option<hmac::Key>,
+}
+
+/// What the endpoint receives.
+#[derive(Serialize)]
+struct Body<'a> {
+    message_id: String,
+    channel: &'static str,
+    to: &'a str,
+    purpose: &'static str,
+    code: &'a str,
+    expires_at: String,
+}
+
+impl Webhook {
+    pub(super) fn new(config: &config::Webhook) -> Result<Self, reqwest::Error> {
+        let timeout = config.timeout.to_std().unwrap_or_default();
+        let client = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            // A redirect would carry a code to a place that nobody has configured.
+            .redirect(redirect::Policy::none())
+            .build()?;
+        let secret = config.secret.expose();
+        let key = (!secret.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
+        Ok(Self { client, url: config.url.clone(), key })
+    }
+
+    /// Hands one message over. A connection that was refused is tried once more; anything that may have arrived is not,
+    /// because a code that comes twice confuses more than one that has to be asked for again.
+    pub(super) async fn deliver(&self, message: &CodeMessage) -> Result<(), String> {
+        let body = Body {
+            message_id: message.id.to_string(),
+            channel: message.channel.as_str(),
+            to: message.to.as_str(),
+            purpose: message.purpose.as_str(),
+            code: message.code.expose(),
+            expires_at: message.expires_at.to_rfc3339(),
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
+        match self.post(&body, &message.id.to_string()).await {
+            Err(error) if error.is_connect() => self.post(&body, &message.id.to_string()).await,
+            outcome => outcome,
+        }
+        // The URL may hold a secret of the operator's.
+        .map_err(|error| error.without_url().to_string())
+    }
+
+    async fn post(&self, body: &[u8], message_id: &str) -> Result<(), reqwest::Error> {
+        let mut request = self
+            .client
+            .post(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("idempotency-key", message_id)
+            .body(body.to_vec());
+        if let Some(key) = &self.key {
+            request = request.header("x-countersign-signature", format!("sha256={}", hex(hmac::sign(key, body).as_ref())));
+        }
+        request.send().await?.error_for_status().map(drop)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
