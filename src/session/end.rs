@@ -1,0 +1,124 @@
+//! Ending sessions and taking tokens back: by their owner, or at a service's request. What was ended has stopped to count on
+//! this node before anybody is told so.
+
+use chrono::{DateTime, Utc};
+
+use super::Sessions;
+use crate::model::{AccountId, Actor, Cause, ClientContext, EndReason, LEEWAY_LIMIT, Revocation, SessionId, Target};
+use crate::store::{EndedSession, StoreError};
+use crate::token::Known;
+
+/// Why nothing was ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The refresh token is none of ours.
+    #[error("the refresh token is not valid")]
+    InvalidToken,
+    /// There is no such session.
+    #[error("there is no such session")]
+    NotFound,
+    /// The database gives no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Sessions {
+    /// Ends the session of a refresh token, whichever generation it is of; where an owner is named, only theirs. Ending
+    /// what has ended succeeds.
+    pub async fn end_by_refresh_token(
+        &self,
+        token: &str,
+        owner: Option<AccountId>,
+        actor: Actor,
+        client: &ClientContext,
+    ) -> Result<(), EndError> {
+        let (id, _) = self.refresh_tokens.open(token).ok_or(EndError::InvalidToken)?;
+        self.end_one(id, owner, EndReason::Logout, &self.cause(actor, client)).await.map(drop)
+    }
+
+    /// Ends the session that an access token belongs to; a token without a session is taken back by itself.
+    pub async fn end_by_access_token(&self, token: &Known, client: &ClientContext) -> Result<(), EndError> {
+        let owner = token.claims.sub;
+        let cause = self.cause(Actor::Account(owner), client);
+        match token.claims.sid {
+            Some(session) => self.end_one(session, Some(owner), EndReason::Logout, &cause).await.map(drop),
+            None => self.revoke_access_token(token, Actor::Account(owner), client).await,
+        }
+    }
+
+    /// Ends one of the owner's sessions.
+    pub async fn end_own(&self, id: SessionId, owner: AccountId, client: &ClientContext) -> Result<(), EndError> {
+        let cause = self.cause(Actor::Account(owner), client);
+        let ended = self.end_one(id, Some(owner), EndReason::EndedByOwner, &cause).await?;
+        if ended { Ok(()) } else { Err(EndError::NotFound) }
+    }
+
+    /// Ends all of the owner's sessions, or all but one. Tells how many there were.
+    pub async fn end_all(
+        &self,
+        owner: AccountId,
+        keep: Option<SessionId>,
+        client: &ClientContext,
+    ) -> Result<usize, EndError> {
+        let cause = self.cause(Actor::Account(owner), client);
+        let ended = self.store.end_sessions_of(owner, keep, EndReason::EndedByOwner, &cause).await?;
+        self.take_back(&ended, &cause);
+        Ok(ended.len())
+    }
+
+    /// Takes one access token back.
+    pub async fn revoke_access_token(
+        &self,
+        token: &Known,
+        actor: Actor,
+        client: &ClientContext,
+    ) -> Result<(), EndError> {
+        let cause = self.cause(actor, client);
+        let expires_at = DateTime::from_timestamp(token.claims.exp, 0).unwrap_or(cause.at) + LEEWAY_LIMIT;
+        if expires_at > cause.at {
+            let revoked = self.store.revoke_token(token.claims.jti, Some(token.claims.sub), expires_at, &cause).await?;
+            self.revocations.apply(&[revoked]);
+        }
+        Ok(())
+    }
+
+    /// Takes back by identifier, at a service's request. Tells from when it counts.
+    pub async fn blacklist(
+        &self,
+        target: Target,
+        until: Option<DateTime<Utc>>,
+        cause: &Cause,
+    ) -> Result<DateTime<Utc>, EndError> {
+        // No token that still verifies can be around for longer.
+        let last = cause.at + self.access.keyring.keys().longest_token + LEEWAY_LIMIT;
+        let expires_at = until.map_or(last, |until| until.min(last));
+        let revocations = match target {
+            Target::Token(token) => vec![self.store.revoke_token(token, None, expires_at, cause).await?],
+            Target::Account(account) => self.store.revoke_account(account, expires_at, cause).await?,
+            Target::Session(session) => {
+                self.end_one(session, None, EndReason::Blacklisted, cause).await?;
+                Vec::new()
+            }
+        };
+        self.revocations.apply(&revocations);
+        Ok(cause.at)
+    }
+
+    /// Tells whether the session was live.
+    async fn end_one(
+        &self,
+        id: SessionId,
+        owner: Option<AccountId>,
+        reason: EndReason,
+        cause: &Cause,
+    ) -> Result<bool, EndError> {
+        let ended = self.store.end_session(id, owner, reason, cause).await?;
+        self.take_back(ended.as_slice(), cause);
+        Ok(ended.is_some())
+    }
+
+    fn take_back(&self, ended: &[EndedSession], cause: &Cause) {
+        let revocations: Vec<Revocation> = ended.iter().map(|session| session.revocation(cause.at)).collect();
+        self.revocations.apply(&revocations);
+    }
+}
