@@ -8,18 +8,24 @@
 //!
 //! `docs/ARCHITECTURE.md` has the map, and walks through a login, a refresh and an introspection.
 
+pub mod app;
 pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod guard;
+pub mod http;
 pub mod identity;
+pub mod jobs;
 pub mod model;
 pub mod notify;
 pub mod proto;
 pub mod random;
 pub mod root_key;
+pub mod rpc;
 pub mod secret;
+pub mod server;
 pub mod session;
+pub mod shutdown;
 pub mod store;
 pub mod token;

@@ -303,16 +303,9 @@ fn read(settings: &mut Settings) -> Option<Config> {
             remembered: remembered?,
         },
         keys: Keys { algorithm: algorithm?, rotate_every: rotate_every?, jwks_lifetime: jwks_lifetime? },
-        session: SessionConfig {
-            idle_lifetime: idle_lifetime?,
-            absolute_lifetime: absolute_lifetime?,
-            grace: grace?,
-        },
+        session: SessionConfig { idle_lifetime: idle_lifetime?, absolute_lifetime: absolute_lifetime?, grace: grace? },
         revocation: RevocationConfig { bound: bound?, reconcile_every: reconcile_every? },
-        accounts: Accounts {
-            open_registration: s.flag("accounts.open_registration"),
-            default_region: default_region?,
-        },
+        accounts: Accounts { open_registration: s.flag("accounts.open_registration"), default_region: default_region? },
         otp: Otp {
             length: length?,
             lifetime: code_lifetime?,
@@ -484,7 +477,8 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file() {
         let file = "[grpc]\nworkers = 3\n[token]\naudience = ['a', 'b']\n";
-        let config = load(file, &[("COUNTERSIGN__GRPC__WORKERS", "5"), ("COUNTERSIGN__TOKEN__SCOPES", "x, y")]).unwrap();
+        let config =
+            load(file, &[("COUNTERSIGN__GRPC__WORKERS", "5"), ("COUNTERSIGN__TOKEN__SCOPES", "x, y")]).unwrap();
         assert_eq!(config.grpc.workers, 5);
         assert_eq!(config.token.audience, ["a", "b"]);
         assert_eq!(config.token.scopes, ["x", "y"]);

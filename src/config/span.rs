@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn spans_are_a_number_and_a_unit() {
-        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000)] {
+        for (text, millis) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000)]
+        {
             assert_eq!(text.parse::<Span>(), Ok(Span(TimeDelta::milliseconds(millis))), "{text}");
         }
         for text in ["", "5", "s", "-5s", "5 s", "5w", "99999999999999999999s", "9223372036854775807d"] {

@@ -223,7 +223,12 @@ impl Codes {
         kept.messages += 1;
         if let Some(other) = self.cache.put_if_absent(&message_key(id, kept.messages), &intent, kept.ends_at).await? {
             if other == intent {
-                return Ok(self.challenge(id, &identifier, now + self.settings.lifetime, now + self.settings.resend_after));
+                return Ok(self.challenge(
+                    id,
+                    &identifier,
+                    now + self.settings.lifetime,
+                    now + self.settings.resend_after,
+                ));
             }
             return Err(CodeError::TooSoon { retry_after: self.settings.resend_after });
         }
@@ -282,13 +287,17 @@ impl Codes {
         });
     }
 
-    fn answer_again(&self, answered: &[u8], digest: &[u8; 32], identifier: &Identifier) -> Result<Challenge, CodeError> {
+    fn answer_again(
+        &self,
+        answered: &[u8],
+        digest: &[u8; 32],
+        identifier: &Identifier,
+    ) -> Result<Challenge, CodeError> {
         let answered: Answered = decode(answered).ok_or(CodeError::IntentReused)?;
         if answered.digest != *digest {
             return Err(CodeError::IntentReused);
         }
-        let (expires_at, resend_at) =
-            (answered.at + self.settings.lifetime, answered.at + self.settings.resend_after);
+        let (expires_at, resend_at) = (answered.at + self.settings.lifetime, answered.at + self.settings.resend_after);
         Ok(self.challenge(answered.challenge_id, identifier, expires_at, resend_at))
     }
 

@@ -1,7 +1,9 @@
-//! Who is who: the people behind accounts, and the services and gateways that call.
+//! Who is who: the people behind accounts, visitors without one, and the services and gateways that call.
 
 mod account;
 mod caller;
+mod visitor;
 
 pub use account::{AccountError, Accounts};
 pub use caller::{API_KEY_PREFIX, CallerError, Callers};
+pub use visitor::{VisitorError, Visitors};

@@ -69,7 +69,8 @@ impl Webhook {
             .header("idempotency-key", message_id)
             .body(body.to_vec());
         if let Some(key) = &self.key {
-            request = request.header("x-countersign-signature", format!("sha256={}", hex(hmac::sign(key, body).as_ref())));
+            request =
+                request.header("x-countersign-signature", format!("sha256={}", hex(hmac::sign(key, body).as_ref())));
         }
         request.send().await?.error_for_status().map(drop)
     }

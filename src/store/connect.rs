@@ -89,8 +89,7 @@ async fn open_sqlite(url: &str) -> Result<Store, ConnectError> {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5));
     let file = options.get_filename().to_owned();
-    let unreachable =
-        |cause: String| ConnectError::Unreachable { place: file.display().to_string(), cause };
+    let unreachable = |cause: String| ConnectError::Unreachable { place: file.display().to_string(), cause };
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| unreachable(error.to_string()))?;
     }

@@ -8,8 +8,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr};
 use super::{Store, on_pool};
 
 /// Every migration there has been, in order. They are never changed once released, only added to.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
 
 /// Why the database could not be brought to its shape.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +34,7 @@ impl Store {
     fn migrations(&self) -> Vec<Migration> {
         let translate = |sql: &'static str| match self {
             Self::Postgres(_) => Cow::Borrowed(sql),
-            Self::Sqlite(_) => {
-                Cow::Owned(sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT"))
-            }
+            Self::Sqlite(_) => Cow::Owned(sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT")),
         };
         MIGRATIONS
             .iter()

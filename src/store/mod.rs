@@ -19,7 +19,7 @@ pub use connect::{ConnectError, FileLock};
 pub use migrate::MigrateError;
 pub use purge::Purged;
 pub use revocation::SequencedRevocation;
-pub use session::{EndedSession, NewSession, OpenSession, Opened, Refreshed, Rotation, Grant, Intent};
+pub use session::{EndedSession, Grant, Intent, NewSession, OpenSession, Opened, Refreshed, Rotation};
 pub use signing_key::Successor;
 
 use sqlx::{PgPool, SqlitePool};

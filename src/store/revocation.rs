@@ -19,14 +19,16 @@ pub struct SequencedRevocation {
 macro_rules! insert_revocation {
     ($tx:expr, $revocation:expr, $reason:expr) => {{
         let revocation: &$crate::model::Revocation = $revocation;
-        sqlx::query("INSERT INTO revocations (kind, target, revoked_at, expires_at, reason) VALUES ($1, $2, $3, $4, $5)")
-            .bind(revocation.target.kind())
-            .bind(revocation.target.id())
-            .bind(revocation.revoked_at)
-            .bind(revocation.expires_at)
-            .bind($reason)
-            .execute(&mut *$tx)
-            .await?
+        sqlx::query(
+            "INSERT INTO revocations (kind, target, revoked_at, expires_at, reason) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(revocation.target.kind())
+        .bind(revocation.target.id())
+        .bind(revocation.revoked_at)
+        .bind(revocation.expires_at)
+        .bind($reason)
+        .execute(&mut *$tx)
+        .await?
     }};
 }
 

@@ -5,9 +5,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
-use crate::model::{
-    Account, AccountId, Caller, CallerId, Revocation, Roles, Session, SessionId, SigningKey, Target,
-};
+use crate::model::{Account, AccountId, Caller, CallerId, Revocation, Roles, Session, SessionId, SigningKey, Target};
 
 /// Implements `FromRow` for a type, on every database that can hold the five kinds of column we use.
 macro_rules! from_row {

@@ -255,8 +255,11 @@ impl Store {
         const STATEMENT: &str = concat!(
             "UPDATE sessions SET
                  access_expires_at = CASE WHEN $4 < absolute_expires_at THEN $4 ELSE absolute_expires_at END
-             WHERE id = $1 AND generation = $2 + 1 AND (rotated_by = $5 OR rotated_at > $6) AND", alive!(),
-            " RETURNING", grant!());
+             WHERE id = $1 AND generation = $2 + 1 AND (rotated_by = $5 OR rotated_at > $6) AND",
+            alive!(),
+            " RETURNING",
+            grant!()
+        );
         let grant = on_pool!(self, pool => sqlx::query_as(STATEMENT)
             .bind(rotation.id.0).bind(rotation.generation).bind(rotation.now).bind(rotation.access_expires_at)
             .bind(rotation.intent).bind(rotation.grace_since)

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache as Remembered;
 
 use super::{
-    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, MAX_COMPACT_BYTES, Rejection, Replica, SigningError,
-    read_access_token,
+    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, MAX_COMPACT_BYTES, Rejection, Replica,
+    SigningError, read_access_token,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -125,6 +125,12 @@ impl AccessTokens {
         self.settings.access_lifetime
     }
 
+    /// How long a visitor's token lives.
+    #[must_use]
+    pub const fn anonymous_lifetime(&self) -> TimeDelta {
+        self.settings.anonymous_lifetime
+    }
+
     /// For how long an answer may be kept by those who accept to learn of a revocation that much later.
     #[must_use]
     pub const fn bound(&self) -> TimeDelta {
@@ -148,7 +154,12 @@ impl AccessTokens {
     }
 
     /// A token for a visitor without an account.
-    pub fn issue_anonymous(&self, visitor: AccountId, client_id: &str, now: DateTime<Utc>) -> Result<Issued, AccessError> {
+    pub fn issue_anonymous(
+        &self,
+        visitor: AccountId,
+        client_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, AccessError> {
         let expires_at = now + self.settings.anonymous_lifetime;
         let claims = AccessClaims {
             client_id: client_id.to_owned(),

@@ -15,21 +15,30 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 /// A public key as it is published. The order is the one that people look for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PublicJwk {
-    kty: &'static str,
+    /// Key type.
+    pub kty: &'static str,
+    /// Curve, for EC and OKP.
     #[serde(skip_serializing_if = "Option::is_none")]
-    crv: Option<&'static str>,
+    pub crv: Option<&'static str>,
+    /// Coordinate, for EC and OKP.
     #[serde(skip_serializing_if = "Option::is_none")]
-    x: Option<String>,
+    pub x: Option<String>,
+    /// Coordinate, for EC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    y: Option<String>,
+    pub y: Option<String>,
+    /// Modulus, for RSA.
     #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<String>,
+    pub n: Option<String>,
+    /// Exponent, for RSA.
     #[serde(skip_serializing_if = "Option::is_none")]
-    e: Option<String>,
+    pub e: Option<String>,
+    /// What the key is for: signatures.
     #[serde(rename = "use")]
-    purpose: &'static str,
-    alg: &'static str,
-    kid: String,
+    pub purpose: &'static str,
+    /// What it signs with.
+    pub alg: &'static str,
+    /// Its name.
+    pub kid: String,
 }
 
 impl From<&PublicKey> for PublicJwk {

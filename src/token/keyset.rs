@@ -59,7 +59,8 @@ pub struct KeySet {
 /// A JWK Set as it is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PublicJwks {
-    keys: Vec<PublicJwk>,
+    /// Ordered by name.
+    pub keys: Vec<PublicJwk>,
 }
 
 impl KeySet {

@@ -87,9 +87,11 @@ impl Replica {
         if session.is_some_and(|session| live(self.shard(session.0).read().sessions.get(&session.0))) {
             return true;
         }
-        self.shard(account.0).read().accounts.get(&account.0).is_some_and(|cut_off| {
-            cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to
-        })
+        self.shard(account.0)
+            .read()
+            .accounts
+            .get(&account.0)
+            .is_some_and(|cut_off| cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to)
     }
 
     /// Takes a revocation in. Of several for one target, the one that refuses more wins.

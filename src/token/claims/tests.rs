@@ -85,7 +85,9 @@ fn custom_claims_do_not_stand_in_for_ours() {
 fn t6_times_of_the_wrong_type_or_size_are_refused() {
     let pair = SigningPair::generate(Algorithm::EdDsa).unwrap();
     let keys = KeySet::new([pair.public().clone()]).unwrap();
-    let read = |payload: &[u8]| read_access_token(&pair.sign(ACCESS_TOKEN_TYPE, payload).unwrap(), &keys).map(|(_, claims)| claims);
+    let read = |payload: &[u8]| {
+        read_access_token(&pair.sign(ACCESS_TOKEN_TYPE, payload).unwrap(), &keys).map(|(_, claims)| claims)
+    };
     assert_eq!(read(&full().to_json()), Ok(full()));
     for name in ["exp", "nbf", "iat", "auth_time"] {
         assert_eq!(read(&changed(name, "1e400")).unwrap_err().as_str(), "claims_malformed", "{name}");

@@ -1,0 +1,200 @@
+//! The service put together: everything that all requests share, opened in the order in which one needs the other.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tokio::sync::mpsc;
+
+use crate::cache::{Cache, CacheError};
+use crate::clock::Clock;
+use crate::config::{Config, Profile};
+use crate::credential::Codes;
+use crate::guard::Guard;
+use crate::identity::{Accounts, CallerError, Callers, Visitors};
+use crate::model::{CodeMessage, Permission};
+use crate::notify::{Notifier, SetupError};
+use crate::root_key::{MacKey, Purpose, RootKey};
+use crate::secret::Secret;
+use crate::session::{RefreshTokens, Sessions};
+use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
+use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
+
+/// Under which name the caller of a development installation goes.
+const DEVELOPMENT_CALLER: &str = "development";
+/// Where a development installation keeps its root key.
+const DEVELOPMENT_ROOT_KEY: &str = "development_root_key";
+
+/// One node.
+#[derive(Debug)]
+pub struct App {
+    /// Its settings.
+    pub config: Config,
+    /// Its time.
+    pub clock: Clock,
+    /// The database.
+    pub store: Store,
+    /// The cache.
+    pub cache: Cache,
+    /// The way of codes out.
+    pub notifier: Notifier,
+    /// The keys that sign.
+    pub keyring: Arc<Keyring>,
+    /// What has been taken back.
+    pub replica: Arc<Replica>,
+    /// What keeps that fresh.
+    pub revocations: Arc<Revocations>,
+    /// Tokens, issued and judged.
+    pub access: Arc<AccessTokens>,
+    /// Services and gateways.
+    pub callers: Callers,
+    /// People.
+    pub accounts: Accounts,
+    /// Visitors.
+    pub visitors: Visitors,
+    /// Codes.
+    pub codes: Codes,
+    /// Sessions.
+    pub sessions: Sessions,
+    _lock: FileLock,
+}
+
+/// Why the service does not start: a sentence that says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be reached.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+    /// The database cannot be brought to its shape.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The database lacks its shape, or does not answer.
+    #[error("{0}: {cause}; if it has never been migrated, run `countersign migrate`", cause = cause_of(.0))]
+    Store(#[from] StoreError),
+    /// The cache cannot be reached.
+    #[error("{0}; check that it runs and that cache.url is right")]
+    Cache(#[from] CacheError),
+    /// The keys cannot be used.
+    #[error("{0}; set secrets.root_key (or secrets.previous_root_key) to the key this database was set up with")]
+    Keyring(#[from] KeyringError),
+    /// The root key in the database is none.
+    #[error(
+        "the development root key in the database is damaged; set secrets.root_key, or start with an empty database"
+    )]
+    RootKey,
+    /// The development caller cannot be set up.
+    #[error("the development caller cannot be set up: {0}")]
+    Caller(#[from] CallerError),
+    /// Messages cannot be sent.
+    #[error(transparent)]
+    Notify(#[from] SetupError),
+}
+
+fn cause_of(error: &StoreError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+impl App {
+    /// Opens everything. `observer`, where there is one, gets the codes that would go to the log.
+    pub async fn open(
+        config: Config,
+        clock: Clock,
+        observer: Option<mpsc::UnboundedSender<CodeMessage>>,
+    ) -> Result<Self, StartError> {
+        let url = config.database.url.expose();
+        let lock = FileLock::acquire(url)?;
+        let store = Store::connect(url, config.database.max_connections).await?;
+        if config.database.migrate {
+            store.migrate().await?;
+        }
+        let root_key = root_key(&config, &store).await?;
+        let mac = |purpose| MacKey::new(&root_key, purpose);
+        let cache = Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, clock.clone()).await?;
+        let notifier = Notifier::start(&config.notify, observer)?;
+
+        let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
+        let longest_token = longest_token(&config);
+        let keys = config.keys.clone();
+        let keyring = Keyring::open(store.clone(), clock.clone(), keys, longest_token, &root_keys).await?;
+        let keyring = Arc::new(keyring);
+        let replica = Arc::new(Replica::default());
+        let revocations = Revocations::new(Arc::clone(&replica), store.clone(), cache.clone(), clock.clone());
+        revocations.reconcile().await?;
+        let revocations = Arc::new(revocations);
+        let access = Arc::new(AccessTokens::new(
+            Arc::clone(&keyring),
+            Arc::clone(&replica),
+            store.clone(),
+            clock.clone(),
+            config.token.clone(),
+            config.revocation.bound,
+        ));
+        let callers = Callers::open(store.clone(), mac(Purpose::DeriveApiKeys)).await?;
+        let guard = Guard::new(cache.clone(), clock.clone(), config.limits.clone(), mac(Purpose::HashCodes));
+        let codes = Codes {
+            cache: cache.clone(),
+            guard: guard.clone(),
+            notifier: notifier.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            settings: config.otp.clone(),
+            open_registration: config.accounts.open_registration,
+            mac: mac(Purpose::HashCodes),
+        };
+        let former = config.previous_root_key.as_ref().map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
+        let sessions = Sessions {
+            store: store.clone(),
+            codes: codes.clone(),
+            access: Arc::clone(&access),
+            revocations: Arc::clone(&revocations),
+            refresh_tokens: RefreshTokens::new(mac(Purpose::SealRefreshTokens), former),
+            intents: mac(Purpose::DigestIntents),
+            clock: clock.clone(),
+            settings: config.session.clone(),
+            open_registration: config.accounts.open_registration,
+        };
+        let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
+        Ok(Self {
+            accounts: Accounts::new(store.clone()),
+            config,
+            clock,
+            store,
+            cache,
+            notifier,
+            keyring,
+            replica,
+            revocations,
+            access,
+            callers,
+            visitors,
+            codes,
+            sessions,
+            _lock: lock,
+        })
+    }
+
+    /// A caller that may do everything, for trying things out. There is none in production.
+    pub async fn development_key(&self) -> Result<Option<Secret<String>>, StartError> {
+        if self.config.profile == Profile::Production {
+            return Ok(None);
+        }
+        let all = Permission::ALL.iter().copied().collect();
+        let cause = crate::model::Cause::system(self.clock.now());
+        Ok(Some(self.callers.create_for_development(DEVELOPMENT_CALLER, all, &cause).await?))
+    }
+}
+
+/// The root key that is configured; in development, one that the nodes agree on through their database.
+pub async fn root_key(config: &Config, store: &Store) -> Result<RootKey, StartError> {
+    if let Some(key) = &config.root_key {
+        return Ok(key.clone());
+    }
+    let proposal = RootKey::generate().to_base64();
+    let agreed = Secret::new(store.agree_on_setting(DEVELOPMENT_ROOT_KEY, proposal.expose()).await?);
+    RootKey::parse(agreed.expose()).map_err(|_| StartError::RootKey)
+}
+
+/// The longest life of a token that a node with this configuration signs.
+#[must_use]
+pub fn longest_token(config: &Config) -> TimeDelta {
+    config.token.access_lifetime.max(config.token.anonymous_lifetime)
+}

@@ -1,0 +1,60 @@
+//! What is served over plain HTTP: public keys, discovery and health.
+
+mod discovery;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::app::App;
+use crate::jobs::State;
+use crate::rpc::Part;
+
+/// What the handlers look at.
+#[derive(Clone, Debug)]
+struct View {
+    app: Arc<App>,
+    state: Arc<State>,
+}
+
+/// Everything that is served.
+pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
+    Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/.well-known/oauth-authorization-server", get(discovery::authorization_server))
+        .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(View { app, state })
+}
+
+/// The public keys (RFC 7517), with how long they may be kept.
+async fn jwks(Shared(view): Shared<View>) -> Response {
+    let keyring = &view.app.keyring;
+    let cache = format!("public, max-age={}", keyring.cache_lifetime().num_seconds());
+    match serde_json::to_vec(&keyring.keys().set.to_jwks()) {
+        Ok(body) => {
+            let headers =
+                [(header::CONTENT_TYPE, "application/jwk-set+json".to_owned()), (header::CACHE_CONTROL, cache)];
+            (headers, body).into_response()
+        }
+        Err(cause) => {
+            tracing::error!(%cause, "the public keys cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Whether requests should be sent here, and if not, what does not work.
+async fn ready(Shared(view): Shared<View>) -> Response {
+    let parts = [("sign_in", Part::SignIn), ("tokens", Part::Tokens), ("records", Part::Records)];
+    let body = serde_json::Value::Object(
+        parts.iter().map(|(name, part)| ((*name).to_owned(), view.state.works(*part).into())).collect(),
+    );
+    let status = if view.state.works(Part::Tokens) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(body)).into_response()
+}

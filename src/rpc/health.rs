@@ -1,0 +1,50 @@
+//! `grpc.health.v1.Health`: what each service is fit for, told from the real state of what it stands on.
+
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::SERVICES;
+
+/// What a service stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The database and the cache: codes are in the one, sessions in the other.
+    SignIn,
+    /// Knowledge of revocations that is fresh, or a database to ask.
+    Tokens,
+    /// The database.
+    Records,
+}
+
+/// The state that is reported.
+#[derive(Clone, Debug)]
+pub struct Health {
+    reporter: HealthReporter,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { reporter: HealthReporter::new() }
+    }
+}
+
+impl Health {
+    /// The service that reports it.
+    #[must_use]
+    pub fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    /// Notes how things stand. The node as a whole serves where it can judge tokens: that is what others wait for.
+    pub async fn report(&self, works: impl Fn(Part) -> bool) {
+        for (service, part) in SERVICES {
+            self.reporter.set_service_status(service, status(works(part))).await;
+        }
+        self.reporter.set_service_status("", status(works(Part::Tokens))).await;
+    }
+}
+
+fn status(works: bool) -> ServingStatus {
+    if works { ServingStatus::Serving } else { ServingStatus::NotServing }
+}

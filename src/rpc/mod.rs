@@ -1,0 +1,74 @@
+//! The only code that speaks gRPC. A handler parses, calls once and converts; who may call what stands in one table.
+
+mod account;
+mod admin;
+mod auth;
+mod convert;
+mod gate;
+mod health;
+mod peer;
+mod policy;
+mod status;
+mod token;
+mod validate;
+
+use std::sync::Arc;
+
+use tonic::server::NamedService;
+use tonic::service::{InterceptorLayer, Routes, RoutesBuilder};
+use tower::ServiceBuilder;
+use tower::layer::util::{Identity, Stack};
+
+pub use self::gate::GateLayer;
+pub use self::health::{Health, Part};
+pub use self::peer::Identify;
+use crate::app::App;
+use crate::proto::{DESCRIPTORS, v1};
+
+/// The largest message that is read, but for batches.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// The largest message of the token service, whose batches carry a thousand tokens.
+const MAX_BATCH: usize = 4 * 1024 * 1024;
+
+/// All services of one worker.
+#[must_use]
+pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
+    let mut routes = RoutesBuilder::default();
+    let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(Arc::clone(app)));
+    let token = v1::token_service_server::TokenServiceServer::new(token::Token(Arc::clone(app)));
+    let account = v1::account_service_server::AccountServiceServer::new(account::Accounts(Arc::clone(app)));
+    let admin = v1::admin_service_server::AdminServiceServer::new(admin::Admin(Arc::clone(app)));
+    routes
+        .add_service(token.max_decoding_message_size(MAX_BATCH))
+        .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(account.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(admin.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(health.service());
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    // The descriptors are those this program was compiled from, so that building from them cannot fail.
+    if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+        routes.add_service(v1).add_service(v1alpha);
+    }
+    routes.routes()
+}
+
+/// What every call goes through before its handler: who calls, then whether they may.
+pub type Door = Stack<GateLayer, Stack<InterceptorLayer<Identify>, Identity>>;
+
+/// The way in.
+#[must_use]
+pub fn door(app: &Arc<App>) -> Door {
+    ServiceBuilder::new()
+        .layer(InterceptorLayer::new(Identify::new(Arc::clone(app))))
+        .layer(GateLayer::new(Arc::clone(app)))
+        .into_inner()
+}
+
+/// The full names of the services of this contract.
+pub(crate) const SERVICES: [(&str, Part); 4] = [
+    (v1::auth_service_server::AuthServiceServer::<auth::Auth>::NAME, Part::SignIn),
+    (v1::token_service_server::TokenServiceServer::<token::Token>::NAME, Part::Tokens),
+    (v1::account_service_server::AccountServiceServer::<account::Accounts>::NAME, Part::Records),
+    (v1::admin_service_server::AdminServiceServer::<admin::Admin>::NAME, Part::Records),
+];

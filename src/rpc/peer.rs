@@ -1,0 +1,135 @@
+//! Who calls. Told from memory by an interceptor, which cannot wait; what is to become of it is for the gate.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use tonic::metadata::MetadataMap;
+use tonic::service::Interceptor;
+use tonic::{Extensions, Request, Status};
+
+use crate::app::App;
+use crate::identity::API_KEY_PREFIX;
+use crate::model::{Actor, Caller, Permission, Roles};
+use crate::token::{AccessClaims, Demands, Judgement, Known};
+
+/// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// The service or gateway whose API key came along.
+    pub caller: Option<Arc<Caller>>,
+    /// The holder of the access token that came along.
+    pub holder: Option<Holder>,
+    /// Whether something came along as a credential that is none.
+    pub refused: Option<Refused>,
+    /// The other end of the connection.
+    pub address: IpAddr,
+}
+
+/// The holder of an access token.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder {
+    /// The token.
+    pub token: Arc<Known>,
+    /// Whether this node's knowledge of revocations was fresh enough to be sure of it.
+    pub sure: bool,
+}
+
+/// A credential that does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    AccessToken,
+    ApiKey,
+}
+
+impl Peer {
+    /// Whether a caller with this permission calls.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.permissions.contains(permission))
+    }
+
+    /// Whether somebody who administers the service calls.
+    pub(crate) fn is_administrator(&self) -> bool {
+        let by_role = |holder: &Holder| {
+            let claims = &holder.token.claims;
+            !claims.anon && claims.roles.iter().any(|role| role == Roles::ADMIN)
+        };
+        self.may(Permission::Admin) || self.holder.as_ref().is_some_and(by_role)
+    }
+
+    /// What the token of the person says who calls.
+    pub(crate) fn person(&self) -> Result<&AccessClaims, Status> {
+        let person = self.holder.as_ref().map(|holder| &holder.token.claims).filter(|claims| !claims.anon);
+        person.ok_or_else(super::status::credentials_missing)
+    }
+
+    /// Who is to be named in the audit trail.
+    pub(crate) fn actor(&self) -> Actor {
+        match (&self.caller, &self.holder) {
+            (Some(caller), _) => Actor::Caller(caller.id),
+            (None, Some(holder)) => Actor::Account(holder.token.claims.sub),
+            (None, None) => Actor::System,
+        }
+    }
+
+    /// The peer of a request that has come through the door.
+    pub(crate) fn of<T>(request: &Request<T>) -> Result<&Self, Status> {
+        request.extensions().get().ok_or_else(|| super::status::internal("a request came in past the interceptor"))
+    }
+}
+
+/// Finds out who calls.
+#[derive(Clone, Debug)]
+pub struct Identify {
+    app: Arc<App>,
+}
+
+impl Identify {
+    /// Looks callers and tokens up in `app`.
+    #[must_use]
+    pub const fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    fn peer(&self, metadata: &MetadataMap, address: IpAddr) -> Peer {
+        let mut peer = Peer { caller: None, holder: None, refused: None, address };
+        if let Some(key) = metadata.get("x-api-key") {
+            self.note_key(&mut peer, key.to_str().unwrap_or_default());
+        }
+        if let Some(credential) = metadata.get("authorization") {
+            let (scheme, credential) = credential.to_str().unwrap_or_default().split_once(' ').unwrap_or_default();
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                peer.refused = peer.refused.or(Some(Refused::AccessToken));
+            } else if credential.starts_with(API_KEY_PREFIX) {
+                self.note_key(&mut peer, credential);
+            } else {
+                self.note_token(&mut peer, credential);
+            }
+        }
+        peer
+    }
+
+    fn note_key(&self, peer: &mut Peer, key: &str) {
+        match self.app.callers.by_key(key) {
+            Some(caller) => peer.caller = Some(caller),
+            None => peer.refused = Some(Refused::ApiKey),
+        }
+    }
+
+    fn note_token(&self, peer: &mut Peer, token: &str) {
+        match self.app.access.judge(token, Demands::default()) {
+            Judgement::Active(token) => peer.holder = Some(Holder { token, sure: true }),
+            Judgement::Unsure(token) => peer.holder = Some(Holder { token, sure: false }),
+            Judgement::Inactive(_) => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
+        }
+    }
+}
+
+impl Interceptor for Identify {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let address = request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let peer = self.peer(request.metadata(), address.to_canonical());
+        let extensions: &mut Extensions = request.extensions_mut();
+        extensions.insert(peer);
+        Ok(request)
+    }
+}

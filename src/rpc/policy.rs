@@ -1,0 +1,85 @@
+//! Who may call what: one table. What is not in it is denied.
+
+use tonic::Status;
+
+use super::peer::{Peer, Refused};
+use super::status;
+use crate::model::Permission;
+
+/// Who may call an RPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Anyone.
+    Anyone,
+    /// The holder of an access token, but not an anonymous one.
+    Person,
+    /// The holder of any access token, or a caller with this permission.
+    HolderOr(Permission),
+    /// A caller with this permission.
+    Caller(Permission),
+    /// A caller with the permission to administer, or a person with the role.
+    Administrator,
+}
+
+/// Every RPC that is served.
+const TABLE: &[(&str, Rule)] = &[
+    ("/countersign.v1.TokenService/Introspect", Rule::Caller(Permission::Introspect)),
+    ("/countersign.v1.TokenService/BatchIntrospect", Rule::Caller(Permission::Introspect)),
+    ("/countersign.v1.TokenService/Verify", Rule::Anyone),
+    ("/countersign.v1.TokenService/Refresh", Rule::Anyone),
+    ("/countersign.v1.TokenService/Revoke", Rule::HolderOr(Permission::Revoke)),
+    ("/countersign.v1.TokenService/Blacklist", Rule::Caller(Permission::Revoke)),
+    ("/countersign.v1.TokenService/GetJwks", Rule::Anyone),
+    ("/countersign.v1.AuthService/RequestOtp", Rule::Anyone),
+    ("/countersign.v1.AuthService/ResendOtp", Rule::Anyone),
+    ("/countersign.v1.AuthService/Login", Rule::Anyone),
+    ("/countersign.v1.AuthService/IssueAnonymousToken", Rule::Anyone),
+    // Whoever has the refresh token may; without one, the handler wants an access token.
+    ("/countersign.v1.AuthService/Logout", Rule::Anyone),
+    ("/countersign.v1.AuthService/LogoutAll", Rule::Person),
+    ("/countersign.v1.AccountService/GetProfile", Rule::Person),
+    ("/countersign.v1.AccountService/ListSessions", Rule::Person),
+    ("/countersign.v1.AccountService/RevokeSession", Rule::Person),
+    ("/countersign.v1.AdminService/CreateCaller", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListCallers", Rule::Administrator),
+    ("/countersign.v1.AdminService/RotateCallerKey", Rule::Administrator),
+    ("/countersign.v1.AdminService/DeleteCaller", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListSigningKeys", Rule::Administrator),
+    ("/countersign.v1.AdminService/RotateSigningKey", Rule::Administrator),
+    ("/countersign.v1.AdminService/PurgeExpired", Rule::Administrator),
+    ("/grpc.health.v1.Health/Check", Rule::Anyone),
+    ("/grpc.health.v1.Health/List", Rule::Anyone),
+    ("/grpc.health.v1.Health/Watch", Rule::Anyone),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Rule::Anyone),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Anyone),
+];
+
+/// The rule for a path, if there is one. The paths asked for most stand first.
+pub(crate) fn rule(path: &str) -> Option<Rule> {
+    TABLE.iter().find(|(known, _)| *known == path).map(|(_, rule)| *rule)
+}
+
+/// Whether a peer may call what has this rule.
+#[expect(clippy::result_large_err, reason = "a status is what the refused are sent")]
+pub(crate) fn decide(rule: Rule, peer: &Peer) -> Result<(), Status> {
+    // A service with a wrong key must notice, also where anyone may call: it would be taken for somebody else.
+    if peer.refused == Some(Refused::ApiKey) {
+        return Err(status::api_key_invalid());
+    }
+    let is_person = peer.holder.as_ref().is_some_and(|holder| !holder.token.claims.anon);
+    let allowed = match rule {
+        Rule::Anyone => true,
+        Rule::Person => is_person,
+        Rule::HolderOr(permission) => peer.holder.is_some() || peer.may(permission),
+        Rule::Caller(permission) => peer.may(permission),
+        Rule::Administrator => peer.is_administrator(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    Err(match (peer.refused, peer.caller.is_some() || peer.holder.is_some()) {
+        (Some(Refused::AccessToken), _) => status::access_token_invalid(),
+        (_, true) => status::permission_denied(),
+        (_, false) => status::credentials_missing(),
+    })
+}

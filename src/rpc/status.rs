@@ -1,0 +1,279 @@
+//! From errors to statuses: each cause becomes one code, one reason and its details. What only operators may know is logged
+//! here, once, and leaves as a fixed text.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tracing::error;
+
+use crate::cache::CacheError;
+use crate::credential::CodeError;
+use crate::guard::GuardError;
+use crate::identity::{AccountError, CallerError, VisitorError};
+use crate::notify::NotifyError;
+use crate::proto::v1::ErrorReason;
+use crate::session::{EndError, RefreshError, SignInError};
+use crate::store::StoreError;
+use crate::token::{AccessError, KeyringError};
+
+const DOMAIN: &str = "countersign";
+/// When to try again what failed because something else did not answer.
+const SOON: Duration = Duration::from_secs(1);
+
+fn status(code: Code, reason: ErrorReason, message: &str) -> Status {
+    with(code, reason, message, |_| {})
+}
+
+fn with(code: Code, reason: ErrorReason, message: &str, add: impl FnOnce(&mut ErrorDetails)) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, std::collections::HashMap::new());
+    add(&mut details);
+    Status::with_error_details(code, message, details)
+}
+
+/// Some fields are missing or malformed.
+pub(crate) fn invalid_fields(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    let message = format!("malformed: {}", fields.join(", "));
+    with(Code::InvalidArgument, ErrorReason::InvalidField, &message, |details| {
+        details.set_bad_request(violations);
+    })
+}
+
+pub(crate) fn unknown_method() -> Status {
+    status(Code::Unimplemented, ErrorReason::UnknownMethod, "there is no such method")
+}
+
+pub(crate) fn credentials_missing() -> Status {
+    let message = "this needs an access token or an API key in `authorization`";
+    status(Code::Unauthenticated, ErrorReason::CredentialsMissing, message)
+}
+
+pub(crate) fn access_token_invalid() -> Status {
+    status(Code::Unauthenticated, ErrorReason::AccessTokenInvalid, "the access token does not count")
+}
+
+pub(crate) fn api_key_invalid() -> Status {
+    status(Code::Unauthenticated, ErrorReason::ApiKeyInvalid, "the API key is unknown")
+}
+
+pub(crate) fn permission_denied() -> Status {
+    status(Code::PermissionDenied, ErrorReason::PermissionDenied, "this caller may not do that")
+}
+
+/// A defect of ours. The cause goes to the log and not to the caller.
+pub(crate) fn internal(cause: impl std::fmt::Display) -> Status {
+    error!(%cause, "internal error");
+    status(Code::Internal, ErrorReason::Internal, "internal error")
+}
+
+fn unavailable() -> Status {
+    let message = "something this answer depends on does not answer in time";
+    with(Code::Unavailable, ErrorReason::DependencyUnavailable, message, |details| {
+        details.set_retry_info(Some(SOON));
+    })
+}
+
+fn intent_reused() -> Status {
+    let message = "this request_id was used for something else";
+    status(Code::AlreadyExists, ErrorReason::RequestIdReused, message)
+}
+
+fn wait(reason: ErrorReason, message: &str, retry_after: TimeDelta) -> Status {
+    with(Code::ResourceExhausted, reason, message, |details| {
+        details.set_retry_info(Some(retry_after.to_std().unwrap_or(SOON)));
+    })
+}
+
+/// Adds what a status lacks that a library below has made.
+pub(crate) fn with_details(bare: &Status) -> Status {
+    let (code, reason, message) = match bare.code() {
+        Code::Unimplemented => return unknown_method(),
+        Code::OutOfRange | Code::ResourceExhausted => {
+            (Code::ResourceExhausted, ErrorReason::TooLarge, "the message is too large")
+        }
+        Code::Internal | Code::InvalidArgument | Code::Unknown => {
+            (Code::InvalidArgument, ErrorReason::MalformedRequest, "the request is not a message of the expected type")
+        }
+        Code::Cancelled | Code::DeadlineExceeded => {
+            return with(Code::DeadlineExceeded, ErrorReason::DependencyUnavailable, "the deadline has passed", |_| {});
+        }
+        code => (code, ErrorReason::Internal, bare.message()),
+    };
+    status(code, reason, message)
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => {
+                tracing::warn!(%cause, "the database does not answer");
+                unavailable()
+            }
+            StoreError::Internal(cause) => internal(cause),
+        }
+    }
+}
+
+impl From<CacheError> for Status {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::Unavailable(_) | CacheError::Unreachable { .. } => {
+                tracing::warn!(%error, "the cache does not answer");
+                unavailable()
+            }
+            CacheError::BadUrl(_) | CacheError::NotACounter => internal(error),
+        }
+    }
+}
+
+impl From<KeyringError> for Status {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Store(error) => error.into(),
+            KeyringError::TooEarly { usable_at } => {
+                let message = "the next signing key has not been published for long enough";
+                with(Code::FailedPrecondition, ErrorReason::KeyRotationUnsafe, message, |details| {
+                    let until = format!("caches of the public keys may lack it until {}", usable_at.to_rfc3339());
+                    details.add_precondition_failure_violation("PUBLISHED_LONG_ENOUGH", "signing key", until);
+                })
+            }
+            KeyringError::Sealed { .. } | KeyringError::Broken(_) => internal(error),
+        }
+    }
+}
+
+impl From<AccessError> for Status {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Store(error) => error.into(),
+            AccessError::Keyring(error) => error.into(),
+            AccessError::Signing(error) => internal(error),
+        }
+    }
+}
+
+impl From<GuardError> for Status {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::Cache(error) => error.into(),
+            GuardError::Limited { limit, retry_after } => {
+                let mut status = ErrorDetails::with_error_info(
+                    ErrorReason::RateLimited.as_str_name(),
+                    DOMAIN,
+                    std::collections::HashMap::from([("limit".to_owned(), limit.to_owned())]),
+                );
+                status.set_retry_info(Some(retry_after.to_std().unwrap_or(SOON)));
+                status.add_quota_failure_violation(limit, "this limit is reached");
+                Self::with_error_details(Code::ResourceExhausted, "too many requests of this kind", status)
+            }
+        }
+    }
+}
+
+impl From<CodeError> for Status {
+    fn from(error: CodeError) -> Self {
+        match error {
+            CodeError::Wrong => invalid_credentials(),
+            CodeError::NoChallenge => {
+                let message = "the challenge is unknown, used up or expired";
+                status(Code::NotFound, ErrorReason::ChallengeNotFound, message)
+            }
+            CodeError::TooSoon { retry_after } => {
+                wait(ErrorReason::ResendTooSoon, "a code was sent a moment ago", retry_after)
+            }
+            CodeError::ChannelNotOffered => {
+                invalid_fields(vec![FieldViolation::new("identifier", "codes are not sent by this channel here")])
+            }
+            CodeError::IntentReused => intent_reused(),
+            CodeError::Guard(error) => error.into(),
+            CodeError::Notify(NotifyError::QueueFull) => {
+                let retry_after = TimeDelta::from_std(SOON).unwrap_or_default();
+                wait(ErrorReason::Overloaded, "too many messages are waiting to be sent", retry_after)
+            }
+            CodeError::Cache(error) => error.into(),
+        }
+    }
+}
+
+fn invalid_credentials() -> Status {
+    status(Code::Unauthenticated, ErrorReason::InvalidCredentials, "the proof does not hold")
+}
+
+impl From<SignInError> for Status {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Refused => invalid_credentials(),
+            SignInError::Blocked => {
+                status(Code::PermissionDenied, ErrorReason::AccountBlocked, "the account is blocked")
+            }
+            SignInError::IntentReused => intent_reused(),
+            SignInError::Code(error) => error.into(),
+            SignInError::Store(error) => error.into(),
+            SignInError::Access(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for Status {
+    fn from(error: RefreshError) -> Self {
+        let refused = |reason, message| status(Code::Unauthenticated, reason, message);
+        match error {
+            RefreshError::Invalid => refresh_token_invalid(),
+            RefreshError::Reused => refused(
+                ErrorReason::RefreshTokenReused,
+                "this refresh token had been replaced; its session has been ended",
+            ),
+            RefreshError::Ended => refused(ErrorReason::SessionEnded, "the session has ended"),
+            RefreshError::Store(error) => error.into(),
+            RefreshError::Access(error) => error.into(),
+        }
+    }
+}
+
+fn refresh_token_invalid() -> Status {
+    status(Code::Unauthenticated, ErrorReason::RefreshTokenInvalid, "the refresh token is not valid")
+}
+
+impl From<EndError> for Status {
+    fn from(error: EndError) -> Self {
+        match error {
+            EndError::InvalidToken => refresh_token_invalid(),
+            EndError::NotFound => status(Code::NotFound, ErrorReason::SessionNotFound, "there is no such session"),
+            EndError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for Status {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotFound => status(Code::NotFound, ErrorReason::AccountNotFound, "there is no such account"),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CallerError> for Status {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::NameTaken => {
+                status(Code::AlreadyExists, ErrorReason::CallerNameTaken, "another caller has this name")
+            }
+            CallerError::NotFound => status(Code::NotFound, ErrorReason::CallerNotFound, "there is no such caller"),
+            CallerError::IntentReused => intent_reused(),
+            CallerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<VisitorError> for Status {
+    fn from(error: VisitorError) -> Self {
+        match error {
+            VisitorError::Guard(error) => error.into(),
+            VisitorError::Cache(error) => error.into(),
+            VisitorError::Access(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `TokenService`: keeping, checking and taking back.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::peer::Peer;
+use super::validate::Faults;
+use crate::app::App;
+use crate::model::{Cause, Permission, Target};
+use crate::proto::v1;
+use crate::proto::v1::token_service_server::TokenService;
+use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX};
+use crate::token::{Demands, MAX_COMPACT_BYTES};
+
+/// How many tokens a batch may have.
+const MAX_BATCH: usize = 1_000;
+/// How many scopes may be demanded.
+const MAX_SCOPES: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Token(pub(super) Arc<App>);
+
+impl Token {
+    async fn introspection(&self, token: &str, demands: Demands<'_>) -> Result<v1::IntrospectResponse, Status> {
+        let access = &self.0.access;
+        let judged = access.introspect(token, demands).await?;
+        let now = self.0.clock.now();
+        // Where the database was asked, the answer is as fresh as can be.
+        let as_of = access.replica.as_of();
+        let as_of = if access.replica.is_fresh(now, access.bound()) { as_of } else { now };
+        Ok(match judged {
+            Ok(known) => convert::introspection(&known, now, as_of, access.bound()),
+            Err(_) => convert::inactive(as_of),
+        })
+    }
+}
+
+fn demands<'a>(audience: &'a str, scopes: &'a [String], faults: &mut Faults) -> Demands<'a> {
+    faults.text("audience", audience, 256);
+    if scopes.len() > MAX_SCOPES {
+        faults.add("required_scopes", format_args!("must be at most {MAX_SCOPES}"));
+    }
+    Demands { audience: Some(audience).filter(|audience| !audience.is_empty()), scopes }
+}
+
+#[tonic::async_trait]
+impl TokenService for Token {
+    async fn refresh(&self, request: Request<v1::RefreshRequest>) -> Result<Response<v1::RefreshResponse>, Status> {
+        let peer = Peer::of(&request)?;
+        let message = request.get_ref();
+        let mut faults = Faults::default();
+        let client = faults.client(message.client.as_ref(), peer);
+        let request_id = faults.request_id(&message.request_id);
+        faults.none()?;
+        let pair = self.0.sessions.refresh(&message.refresh_token, &client, request_id).await?;
+        Ok(Response::new(v1::RefreshResponse { tokens: Some(convert::tokens(pair, self.0.clock.now())) }))
+    }
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {
+        let token = &request.get_ref().token;
+        let mut faults = Faults::default();
+        faults.token("token", token, MAX_COMPACT_BYTES);
+        faults.none()?;
+        Ok(Response::new(match self.0.access.introspect(token, Demands::default()).await? {
+            Ok(known) => v1::VerifyResponse { valid: true, reason: 0, claims: Some(convert::claims(&known)) },
+            Err(inactive) => {
+                v1::VerifyResponse { valid: false, reason: convert::invalid_reason(&inactive).into(), claims: None }
+            }
+        }))
+    }
+
+    async fn introspect(
+        &self,
+        request: Request<v1::IntrospectRequest>,
+    ) -> Result<Response<v1::IntrospectResponse>, Status> {
+        let message = request.get_ref();
+        let mut faults = Faults::default();
+        faults.token("token", &message.token, MAX_COMPACT_BYTES);
+        let demands = demands(&message.audience, &message.required_scopes, &mut faults);
+        faults.none()?;
+        Ok(Response::new(self.introspection(&message.token, demands).await?))
+    }
+
+    async fn batch_introspect(
+        &self,
+        request: Request<v1::BatchIntrospectRequest>,
+    ) -> Result<Response<v1::BatchIntrospectResponse>, Status> {
+        let message = request.get_ref();
+        let mut faults = Faults::default();
+        if message.tokens.is_empty() || message.tokens.len() > MAX_BATCH {
+            faults.add("tokens", format_args!("must be from 1 to {MAX_BATCH}"));
+        }
+        for (index, token) in message.tokens.iter().enumerate().take(MAX_BATCH) {
+            if token.is_empty() || token.len() > MAX_COMPACT_BYTES {
+                faults.token(&format!("tokens[{index}]"), token, MAX_COMPACT_BYTES);
+            }
+        }
+        let demands = demands(&message.audience, &message.required_scopes, &mut faults);
+        faults.none()?;
+        let mut results = Vec::with_capacity(message.tokens.len());
+        for (index, token) in message.tokens.iter().enumerate() {
+            results.push(self.introspection(token, demands).await?);
+            // A batch of tokens that were never seen costs milliseconds; others on this thread go in between.
+            if index % 64 == 63 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(Response::new(v1::BatchIntrospectResponse { results }))
+    }
+
+    async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {
+        let peer = Peer::of(&request)?.clone();
+        let token = &request.get_ref().token;
+        let mut faults = Faults::default();
+        faults.token("token", token, MAX_COMPACT_BYTES);
+        let client = faults.client(None, &peer);
+        faults.none()?;
+        // A service may take back any token; anybody else only what is their own.
+        let owner = match &peer.holder {
+            Some(holder) if !peer.may(Permission::Revoke) => Some(holder.token.claims.sub),
+            _ => None,
+        };
+        if token.starts_with(REFRESH_TOKEN_PREFIX) && token.len() <= MAX_REFRESH_TOKEN_BYTES {
+            match self.0.sessions.end_by_refresh_token(token, owner, peer.actor(), &client).await {
+                Ok(()) | Err(EndError::InvalidToken | EndError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
+        } else if let Ok(known) = self.0.access.known(token) {
+            if owner.is_none_or(|owner| owner == known.claims.sub) {
+                self.0.sessions.revoke_access_token(&known, peer.actor(), &client).await?;
+            }
+        }
+        Ok(Response::new(v1::RevokeResponse {}))
+    }
+
+    async fn blacklist(
+        &self,
+        request: Request<v1::BlacklistRequest>,
+    ) -> Result<Response<v1::BlacklistResponse>, Status> {
+        use v1::blacklist_request::Target as Named;
+        let peer = Peer::of(&request)?.clone();
+        let message = request.get_ref();
+        let now = self.0.clock.now();
+        let mut faults = Faults::default();
+        let target = match &message.target {
+            Some(Named::TokenId(id)) => faults.parse("token_id", id).map(Target::Token),
+            Some(Named::SessionId(id)) => faults.parse("session_id", id).map(Target::Session),
+            Some(Named::AccountId(id)) => faults.parse("account_id", id).map(Target::Account),
+            None => {
+                faults.add("target", "must be a token, a session or an account");
+                None
+            }
+        };
+        let detail = faults.text("reason", &message.reason, 256);
+        let until = faults.future("until", message.until, now);
+        let target = faults.unless(target)?;
+        let cause = Cause { at: now, actor: peer.actor(), ip: peer.address.to_string(), detail };
+        let revoked_at = self.0.sessions.blacklist(target, until, &cause).await?;
+        Ok(Response::new(v1::BlacklistResponse { revoked_at: Some(convert::timestamp(revoked_at)) }))
+    }
+
+    async fn get_jwks(&self, _: Request<v1::GetJwksRequest>) -> Result<Response<v1::GetJwksResponse>, Status> {
+        let keyring = &self.0.keyring;
+        let keys = keyring.keys().set.to_jwks().keys.into_iter().map(convert::jwk).collect();
+        let cache_ttl = Some(convert::duration(keyring.cache_lifetime()));
+        Ok(Response::new(v1::GetJwksResponse { keys, cache_ttl }))
+    }
+}

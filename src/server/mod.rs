@@ -1,0 +1,150 @@
+//! The running service: listeners, one event loop per core behind them, HTTP beside them, and an orderly end.
+//!
+//! Each worker is a thread with an event loop of its own, so that no call moves between cores and no lock is shared on the way
+//! of an introspection. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
+
+mod connection;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use self::worker::Worker;
+use crate::app::App;
+use crate::jobs::{self, State};
+use crate::rpc::Health;
+use crate::shutdown::{self, Shutdown};
+
+/// How long to wait before accepting again when the process has run out of something, such as file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The two sockets that are listened on.
+#[derive(Debug)]
+pub struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+}
+
+/// Why a port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({setting}): {cause}; choose another port or stop what uses it")]
+pub struct ListenError {
+    address: SocketAddr,
+    setting: &'static str,
+    cause: io::Error,
+}
+
+impl Listeners {
+    /// Takes both ports.
+    pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> Result<Self, ListenError> {
+        let bind = async |address, setting| {
+            TcpListener::bind(address).await.map_err(|cause| ListenError { address, setting, cause })
+        };
+        Ok(Self { grpc: bind(grpc, "grpc.listen").await?, http: bind(http, "http.listen").await? })
+    }
+
+    /// Where gRPC is served.
+    pub fn grpc_address(&self) -> io::Result<SocketAddr> {
+        self.grpc.local_addr()
+    }
+
+    /// Where HTTP is served.
+    pub fn http_address(&self) -> io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+}
+
+/// Serves until it is asked to stop, and until what is in flight then is finished or has had its time.
+pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) -> io::Result<()> {
+    let Listeners { grpc, http } = listeners;
+    let (health, state) = (Health::default(), Arc::new(State::default()));
+    state.look(&app).await;
+    health.report(|part| state.works(part)).await;
+
+    // The way back from requests to the jobs, so that the jobs outlive the requests.
+    let (end_of_jobs, jobs_shutdown) = shutdown::channel();
+    let mut jobs = jobs::start(&app, &health, &state, &jobs_shutdown);
+    let drain = app.config.grpc.drain.to_std().unwrap_or_default();
+    let workers = (0..worker_count(&app)).map(|number| Worker::start(number, &app, &health, &shutdown, drain));
+    let workers = workers.collect::<io::Result<Vec<_>>>()?;
+
+    let http_shutdown = shutdown.clone();
+    let router = crate::http::router(Arc::clone(&app), Arc::clone(&state));
+    let http = tokio::spawn(async move {
+        let mut requested = http_shutdown;
+        axum::serve(http, router).with_graceful_shutdown(async move { requested.requested().await }).await
+    });
+    let accepting = accept(&grpc, &workers);
+    tokio::select! {
+        () = accepting => {}
+        () = shutdown.requested() => info!("asked to stop; finishing what is in flight"),
+    }
+    state.leave();
+    health.report(|part| state.works(part)).await;
+    drop(grpc);
+    let threads: Vec<_> = workers.into_iter().map(Worker::close).collect();
+    let drained = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    if drained.await.is_err() {
+        warn!("a worker ended out of order");
+    }
+    // A client that keeps a connection open must not keep the process.
+    if tokio::time::timeout(drain, http).await.is_err() {
+        warn!("an HTTP connection was still open when the time was up");
+    }
+    end_of_jobs.pull();
+    while jobs.join_next().await.is_some() {}
+    close(app, drain).await;
+    Ok(())
+}
+
+fn worker_count(app: &App) -> usize {
+    match app.config.grpc.workers {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
+/// Hands each connection to the worker that has the fewest. A connection is rare beside the calls on it, so that one acceptor
+/// is enough; several would share the port blindly, and some workers would idle while others queue.
+async fn accept(listener: &TcpListener, workers: &[Worker]) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+                    worker.hand(stream);
+                }
+            }
+            Err(cause) => {
+                warn!(%cause, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Lets messages that were promised leave, then goes.
+async fn close(app: Arc<App>, drain: Duration) {
+    let (store, cache) = (app.store.clone(), app.cache.clone());
+    match Arc::try_unwrap(app) {
+        Ok(App { notifier, codes, sessions, .. }) => {
+            drop((codes, sessions));
+            if tokio::time::timeout(drain, notifier.flush()).await.is_err() {
+                warn!("messages were still waiting when the time was up");
+            }
+        }
+        Err(_) => warn!("something still held on to the service when it ended; messages may be lost"),
+    }
+    let closing = async {
+        cache.close().await;
+        store.close().await;
+    };
+    if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
+        warn!("connections could not be closed in time");
+    }
+}

@@ -1,0 +1,130 @@
+//! One worker: a thread, an event loop, and the connections it was handed.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::transport::Server;
+use tracing::{error, warn};
+
+use super::connection::Connection;
+use crate::app::App;
+use crate::rpc::{self, Health};
+use crate::shutdown::Shutdown;
+
+/// What one connection may do. tonic switches the safe values of the HTTP/2 implementation off unless each is set.
+mod limits {
+    use std::time::Duration;
+
+    /// Calls at a time.
+    pub(super) const STREAMS: u32 = 1_024;
+    /// Bytes of metadata.
+    pub(super) const HEADERS: u32 = 8 * 1024;
+    /// Streams that were reset before they were looked at; more, and the connection is told to go away (CVE-2023-44487).
+    pub(super) const PENDING_RESETS: usize = 20;
+    /// Streams that we reset because of the peer's faults.
+    pub(super) const LOCAL_RESETS: usize = 64;
+    /// Flow control: as much as a batch, and several at a time.
+    pub(super) const STREAM_WINDOW: u32 = 1024 * 1024;
+    pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+    /// How often a silent peer is asked whether it is there, and how long it may take to answer.
+    pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
+    pub(super) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+}
+
+/// A worker, seen from the acceptor.
+#[derive(Debug)]
+pub(super) struct Worker {
+    connections: mpsc::UnboundedSender<std::net::TcpStream>,
+    open: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(super) fn start(
+        number: usize,
+        app: &Arc<App>,
+        health: &Health,
+        shutdown: &Shutdown,
+        drain: Duration,
+    ) -> io::Result<Self> {
+        let (connections, handed) = mpsc::unbounded_channel();
+        let open = Arc::new(AtomicUsize::new(0));
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let service = serve(Arc::clone(app), health.clone(), handed, Arc::clone(&open), shutdown.clone(), drain);
+        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            runtime.block_on(service);
+            // What has had its time is cut off here; nothing waits for it.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { connections, open, thread })
+    }
+
+    /// How many connections it has.
+    pub(super) fn load(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Hands it another.
+    pub(super) fn hand(&self, stream: TcpStream) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let handed = stream.into_std().is_ok_and(|stream| self.connections.send(stream).is_ok());
+        if !handed {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands it no more.
+    pub(super) fn close(self) -> JoinHandle<()> {
+        self.thread
+    }
+}
+
+async fn serve(
+    app: Arc<App>,
+    health: Health,
+    handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    open: Arc<AtomicUsize>,
+    mut shutdown: Shutdown,
+    drain: Duration,
+) {
+    let connections = UnboundedReceiverStream::new(handed).filter_map(move |stream| {
+        let connection = Connection::new(stream, Arc::clone(&open));
+        if let Err(cause) = &connection {
+            warn!(%cause, "a connection could not be taken over");
+        }
+        connection.ok().map(Ok::<_, io::Error>)
+    });
+    let mut requested = shutdown.clone();
+    let server = Server::builder()
+        .max_concurrent_streams(limits::STREAMS)
+        .http2_max_header_list_size(limits::HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(limits::PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(limits::LOCAL_RESETS))
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
+        .layer(rpc::door(&app))
+        .add_routes(rpc::routes(&app, &health))
+        .serve_with_incoming_shutdown(connections, async move { requested.requested().await });
+    drop((app, health));
+    let deadline = async {
+        shutdown.requested().await;
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        outcome = server => if let Err(cause) = outcome {
+            error!(%cause, "a worker stopped serving");
+        },
+        () = deadline => warn!("calls were still in flight when the time was up"),
+    }
+}

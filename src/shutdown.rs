@@ -1,0 +1,56 @@
+//! The request to stop, and everybody's view of it.
+
+use std::future::Future;
+
+use tokio::sync::watch;
+
+/// What stops the service.
+#[derive(Debug)]
+pub struct Trigger(watch::Sender<bool>);
+
+/// A view of whether the service is to stop. Clones see the same.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Receiver<bool>);
+
+/// A trigger and a view of it.
+#[must_use]
+pub fn channel() -> (Trigger, Shutdown) {
+    let (trigger, view) = watch::channel(false);
+    (Trigger(trigger), Shutdown(view))
+}
+
+impl Trigger {
+    /// Asks everybody to stop. Dropping the trigger does the same.
+    pub fn pull(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Shutdown {
+    /// Returns once it is asked for.
+    pub async fn requested(&mut self) {
+        // A trigger that is gone has been pulled.
+        let _ = self.0.wait_for(|requested| *requested).await;
+    }
+
+    /// Runs something until it is done or the service is to stop.
+    pub async fn ends(mut self, work: impl Future<Output = ()>) {
+        tokio::select! {
+            () = work => {}
+            () = self.requested() => {}
+        }
+    }
+}
+
+/// Returns when the process is told to stop: by a terminal, or by whoever runs it.
+pub async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
