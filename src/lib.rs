@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
@@ -28,4 +29,5 @@ pub mod server;
 pub mod session;
 pub mod shutdown;
 pub mod store;
+pub mod telemetry;
 pub mod token;

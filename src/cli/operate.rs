@@ -1,0 +1,128 @@
+//! Commands for operators, straight on the database. Running nodes notice within a second or so.
+
+use clap::Subcommand;
+
+use super::Failure;
+use crate::app::{longest_token, root_key};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::identity::Callers;
+use crate::jobs;
+use crate::model::{Actor, Cause, Permission, SigningKey};
+use crate::root_key::{MacKey, Purpose};
+use crate::store::Store;
+use crate::token::Keyring;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CallerCommand {
+    /// Let a service or gateway in, and print its key. It is shown this once.
+    Create {
+        /// What to call it.
+        #[arg(long)]
+        name: String,
+        /// What it may do: introspect, revoke, act_for_clients, admin.
+        #[arg(long = "permission", required = true, num_args = 1..)]
+        permissions: Vec<Permission>,
+    },
+    /// List who may call.
+    List,
+    /// Replace a caller's key, and print the new one.
+    Rotate {
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+    },
+    /// Shut a caller out.
+    Delete {
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// List the keys, newest first.
+    List,
+    /// Take the next step: publish a key, or put the published one to use.
+    Rotate {
+        /// Put a new key to use at once; verifiers with a cached set refuse its tokens until they ask again.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+impl CallerCommand {
+    pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
+        let store = open(&config).await?;
+        let derive = MacKey::new(&root_key(&config, &store).await?, Purpose::DeriveApiKeys);
+        let callers = Callers::open(store, derive).await?;
+        let cause = by_operator();
+        match self {
+            Self::Create { name, permissions } => {
+                let permissions = permissions.into_iter().collect();
+                let (_, key) = callers.create(&name, permissions, None, &cause).await?;
+                println!("{}", key.expose());
+            }
+            Self::List => {
+                for caller in callers.list("", i64::MAX).await? {
+                    println!("{}  {}  {}", caller.id, caller.name, caller.permissions);
+                }
+            }
+            Self::Rotate { name } => {
+                let (_, key) = callers.rotate_key(callers.id_of(&name).await?, None, &cause).await?;
+                println!("{}", key.expose());
+            }
+            Self::Delete { name } => callers.delete(callers.id_of(&name).await?, &cause).await?,
+        }
+        Ok(())
+    }
+}
+
+impl KeysCommand {
+    pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
+        let store = open(&config).await?;
+        let root_keys: Vec<_> =
+            std::iter::once(root_key(&config, &store).await?).chain(config.previous_root_key.clone()).collect();
+        let longest = longest_token(&config);
+        let keyring = Keyring::open(store, Clock::System, config.keys.clone(), longest, &root_keys).await?;
+        match self {
+            Self::List => keyring.keys().records.iter().for_each(print_key),
+            Self::Rotate { force } => print_key(&keyring.rotate(force, &by_operator()).await?),
+        }
+        Ok(())
+    }
+}
+
+fn print_key(key: &SigningKey) {
+    let since = key.retired_at.or(key.activated_at).unwrap_or(key.created_at);
+    println!("{}  {}  {}  since {}", key.kid, key.algorithm, key.state.as_str(), since.to_rfc3339());
+}
+
+pub(super) async fn migrate(config: Config) -> Result<(), Failure> {
+    Store::connect(config.database.url.expose(), config.database.max_connections).await?.migrate().await?;
+    println!("the database has the shape that this release needs");
+    Ok(())
+}
+
+pub(super) async fn purge(config: Config) -> Result<(), Failure> {
+    let store = open(&config).await?;
+    let purged = jobs::purge(&store, &config.purge, Clock::System.now()).await?;
+    println!(
+        "deleted {} sessions, {} revocations, {} signing keys, {} events",
+        purged.sessions, purged.revocations, purged.signing_keys, purged.events
+    );
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<Store, Failure> {
+    let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
+    if config.database.migrate {
+        store.migrate().await?;
+    }
+    Ok(store)
+}
+
+fn by_operator() -> Cause {
+    Cause { at: Clock::System.now(), actor: Actor::Operator, ip: String::new(), detail: String::new() }
+}

@@ -1,0 +1,57 @@
+//! `countersign serve`.
+
+use std::sync::Arc;
+
+use super::Failure;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Profile};
+use crate::server::{self, Listeners};
+use crate::{shutdown, telemetry};
+
+pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    telemetry::start(&config.log)?;
+    let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
+    let app = Arc::new(App::open(config, Clock::System, None).await?);
+    let (trigger, view) = shutdown::channel();
+    announce(&app, &listeners).await?;
+    tokio::spawn(async move {
+        shutdown::signalled().await;
+        trigger.pull();
+        // A second signal means that somebody is out of patience.
+        shutdown::signalled().await;
+        std::process::exit(130);
+    });
+    server::run(app, listeners, view).await?;
+    Ok(())
+}
+
+/// Tells where it serves and, in development, how to try it.
+async fn announce(app: &App, listeners: &Listeners) -> Result<(), Failure> {
+    let (grpc, http) = (listeners.grpc_address()?, listeners.http_address()?);
+    println!("Countersign {} serves", env!("CARGO_PKG_VERSION"));
+    println!("  gRPC  {grpc}");
+    println!("  HTTP  http://{http}");
+    if app.config.profile == Profile::Production {
+        return Ok(());
+    }
+    let key = app.development_key().await?;
+    let key = key.as_ref().map(|key| key.expose().as_str()).unwrap_or_default();
+    let database = app.config.database.url.expose();
+    let place = database.strip_prefix("sqlite:").map_or_else(|| "in PostgreSQL".to_owned(), shown);
+    println!("  data  {place}");
+    println!("  development API key  {key}");
+    println!();
+    println!("Try it from another terminal:");
+    println!("  cargo run --release -- demo --server http://{grpc} --api-key {key}");
+    println!(
+        "  grpcurl -plaintext -d '{{\"identifier\":{{\"phone\":\"09121234567\"}}}}' {grpc} countersign.v1.AuthService/RequestOtp"
+    );
+    println!("Codes are not sent anywhere: they appear below.");
+    Ok(())
+}
+
+fn shown(file: &str) -> String {
+    let file = file.trim_start_matches("//");
+    std::path::absolute(file).map_or_else(|_| file.to_owned(), |path| path.display().to_string())
+}
