@@ -133,7 +133,7 @@ pub struct EndedSession {
 /// what was true only before.
 macro_rules! grant {
     () => {
-        " sessions.*, (SELECT roles FROM accounts WHERE accounts.id = sessions.account_id) AS roles"
+        " *, (SELECT roles FROM accounts WHERE accounts.id = sessions.account_id) AS roles"
     };
 }
 

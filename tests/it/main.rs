@@ -2,3 +2,7 @@
 
 #[cfg(test)]
 mod contracts;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod life;

@@ -1,0 +1,257 @@
+//! A real server for each test: on port 0, with a database and a name space in the cache of its own, a clock that the test
+//! moves, and the codes that would have been sent.
+//!
+//! PostgreSQL and Redis come from `COUNTERSIGN_TEST_POSTGRES_URL` and `COUNTERSIGN_TEST_REDIS_URL`; `scripts/test` starts
+//! them. Without them the tests that need them are skipped with a line that says so, but fail where `CI` is set.
+
+mod call;
+mod node;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use countersign::clock::Clock;
+use countersign::model::CodeMessage;
+use countersign::proto::v1;
+use countersign::random::Random;
+use parking_lot::Mutex;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+pub(crate) use self::call::{Details, bearer, details, phone_number, request_id};
+pub(crate) use self::node::Node;
+
+/// What an installation stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// SQLite and the process's own memory.
+    Embedded,
+    /// PostgreSQL and Redis.
+    Shared,
+}
+
+/// Makes each named function a test on both backends.
+macro_rules! on_both_backends {
+    ($($test:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() { super::$test($crate::harness::Backend::Embedded).await })*
+        }
+        mod shared {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                if $crate::harness::has_services() { super::$test($crate::harness::Backend::Shared).await }
+            })*
+        }
+    };
+}
+pub(crate) use on_both_backends;
+
+/// Whether PostgreSQL and Redis are at hand. Where `CI` is set they must be.
+pub(crate) fn has_services() -> bool {
+    let missing: Vec<_> = [POSTGRES, REDIS].into_iter().filter(|name| std::env::var_os(name).is_none()).collect();
+    assert!(
+        missing.is_empty() || std::env::var_os("CI").is_none(),
+        "{} must be set where CI is set",
+        missing.join(", ")
+    );
+    if !missing.is_empty() {
+        eprintln!("skipped: {} not set; scripts/test sets them", missing.join(", "));
+    }
+    missing.is_empty()
+}
+
+const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES_URL";
+const REDIS: &str = "COUNTERSIGN_TEST_REDIS_URL";
+
+/// An installation of one or more nodes.
+pub(crate) struct TestApp {
+    /// The nodes; most tests have one.
+    pub nodes: Vec<Node>,
+    /// The time of all of them.
+    pub clock: Clock,
+    /// An API key with every permission.
+    pub api_key: String,
+    /// The settings that differ from the defaults, for another node of the same installation.
+    pub settings: Vec<(String, String)>,
+    codes: Mutex<Codes>,
+    _folder: TempDir,
+}
+
+struct Codes {
+    arriving: mpsc::UnboundedReceiver<CodeMessage>,
+    sender: mpsc::UnboundedSender<CodeMessage>,
+    arrived: HashMap<String, Vec<String>>,
+}
+
+/// Somebody who has signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub access_token: String,
+    pub refresh_token: String,
+    pub account_id: String,
+}
+
+impl TestApp {
+    /// One node with the defaults.
+    pub(crate) async fn new(backend: Backend) -> Self {
+        Self::with(backend, &[]).await
+    }
+
+    /// One node with some settings of its own, by their dotted names.
+    pub(crate) async fn with(backend: Backend, settings: &[(&str, &str)]) -> Self {
+        Self::cluster(backend, 1, settings).await
+    }
+
+    /// Several nodes on one database and one cache.
+    pub(crate) async fn cluster(backend: Backend, nodes: usize, own: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = vec![
+            ("grpc.listen".to_owned(), "127.0.0.1:0".to_owned()),
+            ("http.listen".to_owned(), "127.0.0.1:0".to_owned()),
+            ("grpc.workers".to_owned(), "1".to_owned()),
+            ("grpc.drain".to_owned(), "2s".to_owned()),
+            ("revocation.reconcile_every".to_owned(), "100ms".to_owned()),
+        ];
+        match backend {
+            Backend::Embedded => {
+                let file = folder.path().join("test.db");
+                settings.push(("database.url".to_owned(), format!("sqlite:{}", file.display())));
+            }
+            Backend::Shared => {
+                settings.push(("database.url".to_owned(), new_database().await));
+                settings.push(("cache.url".to_owned(), std::env::var(REDIS).unwrap()));
+                settings.push(("cache.key_prefix".to_owned(), unique("test-")));
+            }
+        }
+        settings.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+
+        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let (sender, arriving) = mpsc::unbounded_channel();
+        let mut started = Vec::new();
+        for _ in 0..nodes {
+            started.push(Node::start(&settings, clock.clone(), sender.clone()).await);
+        }
+        let api_key = started[0].app().development_key().await.unwrap().unwrap().expose().clone();
+        for node in &started {
+            node.app().callers.reload().await.unwrap();
+        }
+        let codes = Mutex::new(Codes { arriving, sender, arrived: HashMap::new() });
+        Self { nodes: started, clock, api_key, settings, codes, _folder: folder }
+    }
+
+    /// Starts one more node on the same database and cache.
+    pub(crate) async fn add_node(&mut self) {
+        let sender = self.codes.lock().sender.clone();
+        self.nodes.push(Node::start(&self.settings, self.clock.clone(), sender).await);
+    }
+
+    /// The first node.
+    pub(crate) fn node(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// Moves the time of all nodes.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.clock.advance(TimeDelta::seconds(seconds));
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The code that was sent last for a challenge.
+    pub(crate) async fn code(&self, challenge_id: &str) -> String {
+        self.codes_sent(challenge_id, 1).await.pop().unwrap()
+    }
+
+    /// All codes that were sent for a challenge, once there are so many.
+    pub(crate) async fn codes_sent(&self, challenge_id: &str, at_least: usize) -> Vec<String> {
+        for _ in 0..500 {
+            let sent = self.codes_so_far(challenge_id);
+            if sent.len() >= at_least {
+                return sent;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("fewer than {at_least} codes were sent for challenge {challenge_id}");
+    }
+
+    /// All codes that have been sent for a challenge up to now.
+    pub(crate) fn codes_so_far(&self, challenge_id: &str) -> Vec<String> {
+        let mut codes = self.codes.lock();
+        while let Ok(message) = codes.arriving.try_recv() {
+            let challenge = message.challenge_id.to_string();
+            codes.arrived.entry(challenge).or_default().push(message.code.expose().clone());
+        }
+        codes.arrived.get(challenge_id).cloned().unwrap_or_default()
+    }
+
+    /// How many codes have been sent to anybody up to now.
+    pub(crate) fn messages_so_far(&self) -> usize {
+        self.codes_so_far("");
+        self.codes.lock().arrived.values().map(Vec::len).sum()
+    }
+
+    /// Asks for a code for a phone number.
+    pub(crate) async fn challenge(&self, phone: &str) -> v1::OtpChallenge {
+        let request = v1::RequestOtpRequest { identifier: Some(phone_number(phone)), ..Default::default() };
+        self.node().auth().request_otp(request).await.unwrap().into_inner().challenge.unwrap()
+    }
+
+    /// Signs somebody in by phone.
+    pub(crate) async fn sign_in(&self, phone: &str) -> Person {
+        let challenge = self.challenge(phone).await;
+        let code = self.code(&challenge.challenge_id).await;
+        let request = call::login(&challenge.challenge_id, &code);
+        let answer = self.node().auth().login(request).await.unwrap().into_inner();
+        let tokens = answer.tokens.unwrap();
+        Person {
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            account_id: answer.account.unwrap().account_id,
+        }
+    }
+
+    /// Whether a node holds a token to be active.
+    pub(crate) async fn is_active_on(&self, node: usize, token: &str) -> bool {
+        let request = v1::IntrospectRequest { token: token.to_owned(), ..Default::default() };
+        self.nodes[node].tokens().introspect(bearer(request, &self.api_key)).await.unwrap().into_inner().active
+    }
+
+    /// Whether the first node holds a token to be active.
+    pub(crate) async fn is_active(&self, token: &str) -> bool {
+        self.is_active_on(0, token).await
+    }
+
+    /// Ends all nodes in good order.
+    pub(crate) async fn stop(self) {
+        for node in self.nodes {
+            node.stop().await;
+        }
+    }
+}
+
+/// An exchange of proof for a session.
+pub(crate) use self::call::login;
+
+/// A database that nobody else uses.
+async fn new_database() -> String {
+    let server = std::env::var(POSTGRES).unwrap();
+    let name = unique("test_");
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let (base, _) = server.rsplit_once('/').unwrap();
+    format!("{base}/{name}")
+}
+
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", Random.id(DateTime::UNIX_EPOCH).simple())
+}
+
+/// An application, shared the way a server does it.
+pub(crate) type SharedApp = Arc<countersign::app::App>;
