@@ -21,7 +21,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, about)]
 struct Arguments {
-    /// A configuration file, over the defaults and under the environment (COUNTERSIGN__SECTION__NAME).
+    /// A configuration file, over the defaults and under the environment (`COUNTERSIGN__SECTION__NAME`).
     #[arg(long, global = true, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

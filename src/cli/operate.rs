@@ -20,7 +20,7 @@ pub(super) enum CallerCommand {
         /// What to call it.
         #[arg(long)]
         name: String,
-        /// What it may do: introspect, revoke, act_for_clients, admin.
+        /// What it may do: `introspect`, `revoke`, `act_for_clients`, `admin`.
         #[arg(long = "permission", required = true, num_args = 1..)]
         permissions: Vec<Permission>,
     },

@@ -220,121 +220,159 @@ impl Config {
     }
 }
 
-/// Reads each setting by itself. Every read is made before any is judged, so that all problems are found at once.
-fn read(settings: &mut Settings) -> Option<Config> {
-    let s = settings;
-    let profile = match s.text("profile") {
-        "development" => Some(Profile::Development),
-        "production" => Some(Profile::Production),
-        _ => {
-            s.fault("profile", "must be `development` or `production`".to_owned());
-            None
-        }
-    };
-    let grpc_listen = address(s, "grpc.listen");
+/// Reads each setting by itself. Every read is made before any is judged, so that all problems are found at once: that is
+/// why each section is read to its end before the first `?`.
+fn read(s: &mut Settings) -> Option<Config> {
+    let profile = choice(s, "profile", &[("development", Profile::Development), ("production", Profile::Production)]);
+    let grpc = read_grpc(s);
     let http_listen = address(s, "http.listen");
-    let workers = s.number("grpc.workers", 0..=1024);
-    let drain = span(s, "grpc.drain", "0s", "1h");
-    let max_connections = s.number("database.max_connections", 1..=1000);
+    let database = read_database(s);
+    let cache_url = s.secret("cache.url");
+    let cache = CacheConfig { url: cache_url.into(), key_prefix: s.text("cache.key_prefix").to_owned() };
     let root_key = root_key(s, "secrets.root_key");
     let previous_root_key = self::root_key(s, "secrets.previous_root_key");
+    let token = read_token(s);
+    let keys = read_keys(s);
+    let session = read_session(s);
+    let revocation = read_revocation(s);
+    let accounts = read_accounts(s);
+    let otp = read_otp(s);
+    let limits = read_limits(s);
+    let notify = read_notify(s);
+    let purge = read_purge(s);
+    let log = read_log(s);
+    Some(Config {
+        profile: profile?,
+        grpc: grpc?,
+        http_listen: http_listen?,
+        database: database?,
+        cache,
+        root_key: root_key?,
+        previous_root_key: previous_root_key?,
+        token: token?,
+        keys: keys?,
+        session: session?,
+        revocation: revocation?,
+        accounts: accounts?,
+        otp: otp?,
+        limits: limits?,
+        notify: notify?,
+        purge: purge?,
+        log: log?,
+    })
+}
+
+fn read_grpc(s: &mut Settings) -> Option<Grpc> {
+    let listen = address(s, "grpc.listen");
+    let workers = s.number("grpc.workers", 0..=1024);
+    let drain = span(s, "grpc.drain", "0s", "1h");
+    Some(Grpc { listen: listen?, workers: workers?, drain: drain? })
+}
+
+fn read_database(s: &mut Settings) -> Option<Database> {
+    let url = s.secret("database.url");
+    let max_connections = s.number("database.max_connections", 1..=1000);
+    Some(Database { url: url.into(), max_connections: max_connections?, migrate: s.flag("database.migrate") })
+}
+
+fn read_token(s: &mut Settings) -> Option<Token> {
     let access_lifetime = span(s, "token.access_lifetime", "10s", "24h");
     let anonymous_lifetime = span(s, "token.anonymous_lifetime", "10s", "30d");
     let leeway = span(s, "token.leeway", "0s", "5s");
     let remembered = s.number("token.remembered", 0..=100_000_000);
+    Some(Token {
+        issuer: s.text("token.issuer").to_owned(),
+        audience: s.list("token.audience"),
+        client_id: s.text("token.client_id").to_owned(),
+        scopes: s.list("token.scopes"),
+        anonymous_scopes: s.list("token.anonymous_scopes"),
+        access_lifetime: access_lifetime?,
+        anonymous_lifetime: anonymous_lifetime?,
+        leeway: leeway?,
+        remembered: remembered?,
+    })
+}
+
+fn read_keys(s: &mut Settings) -> Option<Keys> {
     let algorithm = s.parsed("keys.algorithm");
     let rotate_every = span(s, "keys.rotate_every", "1h", "3650d");
     let jwks_lifetime = span(s, "keys.jwks_lifetime", "1s", "1d");
+    Some(Keys { algorithm: algorithm?, rotate_every: rotate_every?, jwks_lifetime: jwks_lifetime? })
+}
+
+fn read_session(s: &mut Settings) -> Option<SessionConfig> {
     let idle_lifetime = span(s, "session.idle_lifetime", "1m", "3650d");
     let absolute_lifetime = span(s, "session.absolute_lifetime", "1m", "3650d");
     let grace = span(s, "session.grace", "0s", "5m");
+    Some(SessionConfig { idle_lifetime: idle_lifetime?, absolute_lifetime: absolute_lifetime?, grace: grace? })
+}
+
+fn read_revocation(s: &mut Settings) -> Option<RevocationConfig> {
     let bound = span(s, "revocation.bound", "1s", "1m");
     let reconcile_every = span(s, "revocation.reconcile_every", "50ms", "30s");
+    Some(RevocationConfig { bound: bound?, reconcile_every: reconcile_every? })
+}
+
+fn read_accounts(s: &mut Settings) -> Option<Accounts> {
     let default_region = s.parsed("accounts.default_region");
+    Some(Accounts { open_registration: s.flag("accounts.open_registration"), default_region: default_region? })
+}
+
+fn read_otp(s: &mut Settings) -> Option<Otp> {
     let length = s.number("otp.length", 4..=10);
-    let code_lifetime = span(s, "otp.lifetime", "30s", "1h");
+    let lifetime = span(s, "otp.lifetime", "30s", "1h");
     let guesses = s.number("otp.guesses", 1..=10);
     let resend_after = span(s, "otp.resend_after", "0s", "1h");
     let messages = s.number("otp.messages", 1..=10);
+    Some(Otp {
+        length: length?,
+        lifetime: lifetime?,
+        guesses: guesses?,
+        resend_after: resend_after?,
+        messages: messages?,
+    })
+}
+
+fn read_limits(s: &mut Settings) -> Option<Limits> {
     let codes_per_network = limit(s, "limits.codes_per_network");
     let codes_per_identifier = limit(s, "limits.codes_per_identifier");
     let codes_per_prefix = limit(s, "limits.codes_per_prefix");
     let codes_in_all = limit(s, "limits.codes_in_all");
     let anonymous_per_network = limit(s, "limits.anonymous_per_network");
+    Some(Limits {
+        codes_per_network: codes_per_network?,
+        codes_per_identifier: codes_per_identifier?,
+        codes_per_prefix: codes_per_prefix?,
+        codes_in_all: codes_in_all?,
+        anonymous_per_network: anonymous_per_network?,
+    })
+}
+
+fn read_notify(s: &mut Settings) -> Option<Notify> {
     let sms = s.parsed("notify.sms");
     let email = s.parsed("notify.email");
     let queue = s.number("notify.queue", 1..=1_000_000);
     let senders = s.number("notify.senders", 1..=1024);
-    let webhook_timeout = span(s, "notify.webhook.timeout", "100ms", "1m");
+    let timeout = span(s, "notify.webhook.timeout", "100ms", "1m");
+    let secret = s.secret("notify.webhook.secret").into();
+    let url = s.text("notify.webhook.url").to_owned();
+    let webhook = Webhook { url, secret, timeout: timeout? };
+    Some(Notify { sms: sms?, email: email?, queue: queue?, senders: senders?, webhook })
+}
+
+fn read_purge(s: &mut Settings) -> Option<Purge> {
     let every = span(s, "purge.every", "1m", "7d");
     let event_retention = span(s, "purge.event_retention", "1d", "3650d");
-    let json = match s.text("log.format") {
-        "text" => Some(false),
-        "json" => Some(true),
-        _ => {
-            s.fault("log.format", "must be `text` or `json`".to_owned());
-            None
-        }
-    };
-    let database_url = s.secret("database.url");
-    let cache_url = s.secret("cache.url");
-    let webhook_secret = s.secret("notify.webhook.secret");
-    Some(Config {
-        profile: profile?,
-        grpc: Grpc { listen: grpc_listen?, workers: workers?, drain: drain? },
-        http_listen: http_listen?,
-        database: Database {
-            url: database_url.into(),
-            max_connections: max_connections?,
-            migrate: s.flag("database.migrate"),
-        },
-        cache: CacheConfig { url: cache_url.into(), key_prefix: s.text("cache.key_prefix").to_owned() },
-        root_key: root_key?,
-        previous_root_key: previous_root_key?,
-        token: Token {
-            issuer: s.text("token.issuer").to_owned(),
-            audience: s.list("token.audience"),
-            client_id: s.text("token.client_id").to_owned(),
-            scopes: s.list("token.scopes"),
-            anonymous_scopes: s.list("token.anonymous_scopes"),
-            access_lifetime: access_lifetime?,
-            anonymous_lifetime: anonymous_lifetime?,
-            leeway: leeway?,
-            remembered: remembered?,
-        },
-        keys: Keys { algorithm: algorithm?, rotate_every: rotate_every?, jwks_lifetime: jwks_lifetime? },
-        session: SessionConfig { idle_lifetime: idle_lifetime?, absolute_lifetime: absolute_lifetime?, grace: grace? },
-        revocation: RevocationConfig { bound: bound?, reconcile_every: reconcile_every? },
-        accounts: Accounts { open_registration: s.flag("accounts.open_registration"), default_region: default_region? },
-        otp: Otp {
-            length: length?,
-            lifetime: code_lifetime?,
-            guesses: guesses?,
-            resend_after: resend_after?,
-            messages: messages?,
-        },
-        limits: Limits {
-            codes_per_network: codes_per_network?,
-            codes_per_identifier: codes_per_identifier?,
-            codes_per_prefix: codes_per_prefix?,
-            codes_in_all: codes_in_all?,
-            anonymous_per_network: anonymous_per_network?,
-        },
-        notify: Notify {
-            sms: sms?,
-            email: email?,
-            queue: queue?,
-            senders: senders?,
-            webhook: Webhook {
-                url: s.text("notify.webhook.url").to_owned(),
-                secret: webhook_secret.into(),
-                timeout: webhook_timeout?,
-            },
-        },
-        purge: Purge { every: every?, event_retention: event_retention? },
-        log: Log { json: json?, filter: s.text("log.filter").to_owned() },
-    })
+    Some(Purge { every: every?, event_retention: event_retention? })
 }
+
+fn read_log(s: &mut Settings) -> Option<Log> {
+    let json = choice(s, "log.format", &[("text", false), ("json", true)]);
+    Some(Log { json: json?, filter: s.text("log.filter").to_owned() })
+}
+
+const SCOPE: &str = "must be scope names as RFC 6749 §3.3 allows them";
+const CONSOLE: &str = "codes in the log are for development; production needs `webhook`, or `none`";
 
 /// What settings must be in sight of one another, and of the profile.
 fn check(config: &Config, s: &mut Settings) {
@@ -352,7 +390,6 @@ fn check(config: &Config, s: &mut Settings) {
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         !scope.is_empty() && scope.bytes().all(allowed)
     };
-    const SCOPE: &str = "must be scope names as RFC 6749 §3.3 allows them";
     expect(config.token.scopes.iter().all(is_scope), "token.scopes", SCOPE);
     expect(config.token.anonymous_scopes.iter().all(is_scope), "token.anonymous_scopes", SCOPE);
     expect(
@@ -401,7 +438,6 @@ fn check_for_production(config: &Config, expect: &mut impl FnMut(bool, &str, &st
         "cache.url",
         "the embedded cache is for development; production needs redis://",
     );
-    const CONSOLE: &str = "codes in the log are for development; production needs `webhook`, or `none`";
     expect(config.notify.sms != Route::Console, "notify.sms", CONSOLE);
     expect(config.notify.email != Route::Console, "notify.email", CONSOLE);
     expect(
@@ -414,6 +450,15 @@ fn check_for_production(config: &Config, expect: &mut impl FnMut(bool, &str, &st
         "token.issuer",
         "production needs https://, because clients fetch keys from there",
     );
+}
+
+fn choice<T: Copy>(settings: &mut Settings, name: &str, choices: &[(&str, T)]) -> Option<T> {
+    let chosen = choices.iter().find(|(word, _)| *word == settings.text(name)).map(|(_, choice)| *choice);
+    if chosen.is_none() {
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        settings.fault(name, format!("must be {}", words.join(" or ")));
+    }
+    chosen
 }
 
 fn address(settings: &mut Settings, name: &str) -> Option<SocketAddr> {

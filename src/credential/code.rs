@@ -154,10 +154,10 @@ impl Codes {
         }
         let digest = self.mac.mac(&[b"request", identifier.as_str().as_bytes(), purpose.as_str().as_bytes()]);
         let intent_key = request_id.map(|id| format!("{{otp:intent:{id}}}"));
-        if let Some(key) = &intent_key {
-            if let Some(answered) = self.cache.get(key).await? {
-                return self.answer_again(&answered, &digest, identifier);
-            }
+        if let Some(key) = &intent_key
+            && let Some(answered) = self.cache.get(key).await?
+        {
+            return self.answer_again(&answered, &digest, identifier);
         }
         self.guard.admit_code(identifier, client.ip.into()).await?;
         let place = self.notifier.reserve()?;

@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 use crate::store::{Purged, Store, StoreError};
 
 /// How often a node looks whether a key is due.
-const ROTATION_CHECK: Duration = Duration::from_secs(60);
+const ROTATION_CHECK: Duration = Duration::from_mins(1);
 /// What expired less than this long ago is kept, for nodes whose clock is behind and for retries that come late.
 const PURGE_SLACK: TimeDelta = TimeDelta::hours(1);
 
@@ -50,7 +50,7 @@ async fn rotate(app: Arc<App>) {
 }
 
 async fn purge_regularly(app: Arc<App>) {
-    let every = app.config.purge.every.to_std().unwrap_or(Duration::from_secs(3600));
+    let every = app.config.purge.every.to_std().unwrap_or(Duration::from_hours(1));
     let mut tick = tokio::time::interval(every);
     // The first tick comes at once; nodes that start together need not all purge then.
     tick.tick().await;

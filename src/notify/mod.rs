@@ -70,7 +70,7 @@ impl Notifier {
             }
             // Whoever flushes waits for the last of them.
             let all = u32::try_from(senders.available_permits()).unwrap_or(u32::MAX);
-            let _ = tokio::time::timeout(Duration::from_secs(60), senders.acquire_many(all)).await;
+            let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
         Ok(Self { queue, sms, email, worker: Arc::new(Mutex::new(Some(worker))) })
     }

@@ -60,7 +60,6 @@ pub(crate) fn rule(path: &str) -> Option<Rule> {
 }
 
 /// Whether a peer may call what has this rule.
-#[expect(clippy::result_large_err, reason = "a status is what the refused are sent")]
 pub(crate) fn decide(rule: Rule, peer: &Peer) -> Result<(), Status> {
     // A service with a wrong key must notice, also where anyone may call: it would be taken for somebody else.
     if peer.refused == Some(Refused::ApiKey) {

@@ -146,8 +146,8 @@ impl Sessions {
         };
         let signed_in = match opened {
             Opened::Session { account, session, created } => {
-                let grant = Grant { session, roles: account.roles.clone() };
-                SignedIn { tokens: self.pair(&grant)?, account, created }
+                let grant = Grant { session: *session, roles: account.roles.clone() };
+                SignedIn { tokens: self.pair(&grant)?, account: *account, created }
             }
             Opened::Unknown => return Err(SignInError::Refused),
             Opened::Blocked => return Err(SignInError::Blocked),

@@ -61,9 +61,9 @@ pub enum Opened {
     /// There is a session; it is new, or the one that an earlier try of the same intent opened.
     Session {
         /// Whose.
-        account: Account,
+        account: Box<Account>,
         /// Which.
-        session: Session,
+        session: Box<Session>,
         /// Whether the account is new as well.
         created: bool,
     },
@@ -196,7 +196,7 @@ impl Store {
                 record_event!(tx, EventKind::AccountCreated, new.cause, Some(account.id), None);
             }
             record_event!(tx, EventKind::SessionCreated, new.cause, Some(account.id), Some(session.id));
-            Ok(Opened::Session { account, session, created })
+            Ok(Opened::Session { account: account.into(), session: session.into(), created })
         })
     }
 
@@ -218,7 +218,7 @@ impl Store {
         let Some(session) = session else { return Ok(Some(Opened::Unknown)) };
         let Some(account) = self.account(AccountId(account_id)).await? else { return Ok(Some(Opened::Unknown)) };
         let created = account.created_at == session.created_at;
-        Ok(Some(Opened::Session { account, session, created }))
+        Ok(Some(Opened::Session { account: account.into(), session: session.into(), created }))
     }
 
     /// Moves a session to its next generation, or finds out why it does not move. The happy path is one statement.

@@ -243,7 +243,9 @@ impl AccessTokens {
         let now = self.clock.now();
         let found = self.store.revocations_of(jti, sid, sub, now).await?;
         let replica = Replica::default();
-        found.iter().for_each(|found| replica.apply(&found.revocation));
+        for found in &found {
+            replica.apply(&found.revocation);
+        }
         Ok(replica.covers(jti, sid, sub, known.issued_at(), now))
     }
 

@@ -24,7 +24,7 @@ pub const TOPIC: &str = "changes";
 const PAGE: i64 = 10_000;
 /// Numbers are given out in order, but transactions commit out of order. What was written this long ago is committed or never
 /// will be: a statement is cut off after ten seconds.
-const SETTLED_AFTER: Duration = Duration::from_secs(60);
+const SETTLED_AFTER: Duration = Duration::from_mins(1);
 /// The same for a node that has just started and has no past of its own: this many numbers below the highest may still appear.
 const UNSETTLED_AT_START: i64 = 5_000;
 /// How many announcements may wait for the cache. More are dropped: the comparison brings them.
