@@ -43,6 +43,7 @@ async fn announce(app: &App, listeners: &Listeners) -> Result<(), Failure> {
     println!("  development API key  {key}");
     println!();
     println!("Try it from another terminal:");
+    println!("  cargo run --release -- demo                 (a walk-through, on a server of its own)");
     println!("  cargo run --release -- demo --server http://{grpc} --api-key {key}");
     println!(
         "  grpcurl -plaintext -d '{{\"identifier\":{{\"phone\":\"09121234567\"}}}}' {grpc} countersign.v1.AuthService/RequestOtp"

@@ -98,7 +98,7 @@ impl AuthService for Auth {
         faults.none()?;
         let (visitor, issued) = self.0.visitors.welcome(&client, self.client_id(&peer), request_id).await?;
         Ok(Response::new(v1::IssueAnonymousTokenResponse {
-            expires_in: convert::seconds(issued.expires_in(self.0.clock.now())),
+            expires_in: issued.expires_in(self.0.clock.now()),
             access_expires_at: Some(convert::timestamp(issued.expires_at)),
             access_token: issued.token,
             anonymous_id: visitor.to_string(),

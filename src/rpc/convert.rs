@@ -39,18 +39,13 @@ pub(super) fn challenge(challenge: &Challenge) -> v1::OtpChallenge {
 
 pub(super) fn tokens(pair: TokenPair, now: DateTime<Utc>) -> v1::Tokens {
     v1::Tokens {
-        expires_in: seconds(pair.access.expires_in(now)),
+        expires_in: pair.access.expires_in(now),
         access_expires_at: Some(timestamp(pair.access.expires_at)),
         access_token: pair.access.token,
         refresh_token: pair.refresh_token.expose().clone(),
         refresh_expires_at: Some(timestamp(pair.refresh_expires_at)),
         token_type: "Bearer".to_owned(),
     }
-}
-
-/// Whole seconds, rounded: what has just been made for five minutes is good for 300 s.
-pub(super) fn seconds(span: std::time::Duration) -> i64 {
-    i64::try_from((span + std::time::Duration::from_millis(500)).as_secs()).unwrap_or(0)
 }
 
 pub(super) fn account(account: Account) -> v1::Account {

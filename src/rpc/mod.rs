@@ -44,8 +44,11 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
         .add_service(admin.max_decoding_message_size(MAX_MESSAGE))
         .add_service(health.service());
-    let reflection =
-        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     // The descriptors are those this program was compiled from, so that building from them cannot fail.
     if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
         routes.add_service(v1).add_service(v1alpha);

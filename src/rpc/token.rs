@@ -127,7 +127,7 @@ impl TokenService for Token {
                 Ok(()) | Err(EndError::InvalidToken | EndError::NotFound) => {}
                 Err(error) => return Err(error.into()),
             }
-        } else if let Ok(known) = self.0.access.known(token)
+        } else if let Ok(known) = self.0.access.recognise(token).await?
             && owner.is_none_or(|owner| owner == known.claims.sub)
         {
             self.0.sessions.revoke_access_token(&known, peer.actor(), &client).await?;

@@ -22,6 +22,8 @@ pub use revocation::SequencedRevocation;
 pub use session::{EndedSession, Grant, Intent, NewSession, OpenSession, Opened, Refreshed, Rotation};
 pub use signing_key::Successor;
 
+use std::time::Duration;
+
 use sqlx::{PgPool, SqlitePool};
 
 /// The database of this installation.
@@ -34,33 +36,41 @@ pub enum Store {
     Sqlite(SqlitePool),
 }
 
-/// Runs one piece of code on whichever database there is. Inside, `$pool` has the type of that database's pool.
+/// Runs one piece of code on whichever database there is, and in bounded time. Inside, `$pool` has the type of that
+/// database's pool.
 macro_rules! on_pool {
     ($store:expr, $pool:ident => $body:expr) => {
-        match $store {
-            $crate::store::Store::Postgres($pool) => $body,
-            $crate::store::Store::Sqlite($pool) => $body,
-        }
+        $crate::store::in_time(async {
+            match $store {
+                $crate::store::Store::Postgres($pool) => $body,
+                $crate::store::Store::Sqlite($pool) => $body,
+            }
+        })
+        .await
     };
 }
 
-/// The same inside a transaction that takes the write lock at once, and is committed where the code gives `Ok`.
+/// The same inside a transaction that takes the write lock at once, and is committed where the code comes to its end. What
+/// leaves it early, with `return` or `?`, rolls it back.
 macro_rules! in_transaction {
     ($store:expr, $tx:ident => $body:expr) => {
-        match $store {
-            $crate::store::Store::Postgres(pool) => {
-                let mut $tx = pool.begin().await?;
-                let outcome = $body;
-                $tx.commit().await?;
-                outcome
+        $crate::store::in_time(async {
+            match $store {
+                $crate::store::Store::Postgres(pool) => {
+                    let mut $tx = pool.begin().await?;
+                    let outcome = $body;
+                    $tx.commit().await?;
+                    outcome
+                }
+                $crate::store::Store::Sqlite(pool) => {
+                    let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                    let outcome = $body;
+                    $tx.commit().await?;
+                    outcome
+                }
             }
-            $crate::store::Store::Sqlite(pool) => {
-                let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-                let outcome = $body;
-                $tx.commit().await?;
-                outcome
-            }
-        }
+        })
+        .await
     };
 }
 
@@ -98,6 +108,17 @@ fn is_passing(code: &str) -> bool {
         || matches!(code, "25006" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
 }
 
+/// Longer than anything here takes. The database gives up on a statement by itself; this is for when it is not even there
+/// to do so, behind a connection that has gone silent.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
+    }
+}
+
 impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
@@ -107,6 +128,9 @@ impl Store {
 
     /// Lets go of every connection.
     pub async fn close(&self) {
-        on_pool!(self, pool => pool.close().await);
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite(pool) => pool.close().await,
+        }
     }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, on_pool};
 
-/// How many rows one statement deletes.
+/// How many rows one statement deletes, or looks at where it has to look at all.
 const BATCH: i64 = 1_000;
 
 /// How many rows a purge has deleted.
@@ -40,21 +40,26 @@ impl Store {
         })
     }
 
-    /// Walks the table once by its key, because an index on the expiry would have to be written by every refresh.
+    /// Walks the table once by its key, page by page, because an index on the expiry would have to be written by every
+    /// refresh.
     async fn purge_sessions(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
         let mut total = 0;
         let mut behind = Uuid::nil();
         loop {
-            let deleted: Vec<(Uuid,)> = on_pool!(self, pool => sqlx::query_as(
-                    "DELETE FROM sessions WHERE id IN (
-                         SELECT id FROM sessions WHERE id > $1 AND (expires_at <= $2 OR ended_at <= $2)
-                         ORDER BY id LIMIT $3)
-                     RETURNING id")
-                .bind(behind).bind(before).bind(BATCH)
-                .fetch_all(pool).await)?;
-            let Some((last,)) = deleted.iter().max() else { return Ok(total) };
-            behind = *last;
-            total += i64::try_from(deleted.len()).unwrap_or(0);
+            let page_end: Option<(Uuid,)> = on_pool!(self, pool => sqlx::query_as(
+                    "SELECT id FROM sessions WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2")
+                .bind(behind).bind(BATCH - 1)
+                .fetch_optional(pool).await)?;
+            let up_to = page_end.map_or(Uuid::max(), |(id,)| id);
+            let deleted = on_pool!(self, pool => sqlx::query(
+                    "DELETE FROM sessions WHERE id > $1 AND id <= $2 AND (expires_at <= $3 OR ended_at <= $3)")
+                .bind(behind).bind(up_to).bind(before)
+                .execute(pool).await.map(|done| done.rows_affected()))?;
+            total += i64::try_from(deleted).unwrap_or(0);
+            if page_end.is_none() {
+                return Ok(total);
+            }
+            behind = up_to;
         }
     }
 

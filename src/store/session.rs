@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::event::record_event;
 use super::revocation::insert_session_revocation;
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{Account, AccountId, Cause, EndReason, EventKind, Identifier, RequestId, Roles, Session, SessionId};
+use crate::model::{
+    Account, AccountId, Actor, Cause, EndReason, EventKind, Identifier, RequestId, Roles, Session, SessionId,
+};
 
 /// A session about to be opened.
 #[derive(Clone, Debug)]
@@ -192,10 +194,11 @@ impl Store {
                     None => Ok(Opened::Unknown),
                 };
             };
+            let cause = Cause { actor: Actor::Account(account.id), ..new.cause.clone() };
             if created {
-                record_event!(tx, EventKind::AccountCreated, new.cause, Some(account.id), None);
+                record_event!(tx, EventKind::AccountCreated, &cause, Some(account.id), None);
             }
-            record_event!(tx, EventKind::SessionCreated, new.cause, Some(account.id), Some(session.id));
+            record_event!(tx, EventKind::SessionCreated, &cause, Some(account.id), Some(session.id));
             Ok(Opened::Session { account: account.into(), session: session.into(), created })
         })
     }

@@ -11,7 +11,7 @@ use crate::model::{Cause, EventKind, KeyState, SigningKey};
 pub enum Successor<'a> {
     /// The one that waits under this name.
     Pending(&'a str),
-    /// A new one that nobody has seen; what waits is discarded.
+    /// A new one that nobody has seen.
     New(&'a SigningKey),
 }
 
@@ -82,7 +82,6 @@ impl Store {
                     .bind(kid).bind(cause.at)
                     .execute(&mut *tx).await?.rows_affected(),
                 Successor::New(key) => {
-                    sqlx::query("DELETE FROM signing_keys WHERE state = 'pending'").execute(&mut *tx).await?;
                     insert_key!(tx, key)
                 }
             };

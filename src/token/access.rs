@@ -1,7 +1,6 @@
 //! Access tokens of this installation: issued, and judged from memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -223,8 +222,9 @@ impl AccessTokens {
         demands: Demands<'_>,
     ) -> Result<Result<Arc<Known>, Inactive>, AccessError> {
         let mut judgement = self.judge(token, demands);
-        if matches!(judgement, Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey))) && self.may_reload() {
-            self.keyring.reload().await?;
+        if matches!(judgement, Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey)))
+            && self.recognise(token).await?.is_ok()
+        {
             judgement = self.judge(token, demands);
         }
         match judgement {
@@ -247,6 +247,16 @@ impl AccessTokens {
             replica.apply(&found.revocation);
         }
         Ok(replica.covers(jti, sid, sub, known.issued_at(), now))
+    }
+
+    /// The same as [`Self::known`], and reads the keys again where it has not heard of the token's.
+    pub async fn recognise(&self, token: &str) -> Result<Result<Arc<Known>, Rejection>, AccessError> {
+        let known = self.known(token);
+        if known.as_ref().err() != Some(&Rejection::UnknownKey) || !self.may_reload() {
+            return Ok(known);
+        }
+        self.keyring.reload().await?;
+        Ok(self.known(token))
     }
 
     /// A token that a key of ours has signed, whether or not it counts any more.
@@ -303,9 +313,9 @@ impl Known {
 }
 
 impl Issued {
-    /// How long it is good for from now on.
+    /// For how many seconds it is good from now on, counted in whole seconds as its claims are.
     #[must_use]
-    pub fn expires_in(&self, now: DateTime<Utc>) -> Duration {
-        (self.expires_at - now).to_std().unwrap_or_default()
+    pub fn expires_in(&self, now: DateTime<Utc>) -> i64 {
+        (self.expires_at.timestamp() - now.timestamp()).max(0)
     }
 }

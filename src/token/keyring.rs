@@ -131,7 +131,7 @@ impl Keyring {
         };
         match pending {
             Some(key) if self.usable_at(&key) <= now => self.activate(&key.kid, &Cause::system(now)).await,
-            None if due => self.publish_next(&Cause::system(now)).await,
+            None if due => self.publish_next(&Cause::system(now)).await.map(drop),
             Some(_) | None => Ok(()),
         }
     }
@@ -140,33 +140,29 @@ impl Keyring {
     pub async fn rotate(&self, force: bool, cause: &Cause) -> Result<SigningKey, KeyringError> {
         self.reload().await?;
         let pending = pending_record(&self.keys()).cloned();
-        let usable = pending.as_ref().filter(|key| self.usable_at(key) <= cause.at);
-        let kid = match (usable, &pending) {
-            (Some(key), _) => {
+        let kid = match pending {
+            Some(key) if force || self.usable_at(&key) <= cause.at => {
                 self.activate(&key.kid, cause).await?;
-                key.kid.clone()
+                key.kid
             }
-            (None, _) if force => self.replace_at_once(cause).await?,
-            (None, Some(key)) => return Err(KeyringError::TooEarly { usable_at: self.usable_at(key) }),
-            (None, None) => {
-                self.publish_next(cause).await?;
-                match pending_record(&self.keys()) {
-                    Some(key) => key.kid.clone(),
-                    None => return Err(KeyringError::Broken("the key just published is gone".to_owned())),
-                }
-            }
+            Some(key) => return Err(KeyringError::TooEarly { usable_at: self.usable_at(&key) }),
+            None if force => self.replace_at_once(cause).await?,
+            None => self.publish_next(cause).await?,
         };
         let keys = self.keys();
         let record = keys.records.iter().find(|key| key.kid == kid).cloned();
         record.ok_or_else(|| KeyringError::Broken(format!("signing key {kid} is gone")))
     }
 
-    async fn publish_next(&self, cause: &Cause) -> Result<(), KeyringError> {
+    /// Tells which key waits then: this one, or one that another node has just published.
+    async fn publish_next(&self, cause: &Cause) -> Result<String, KeyringError> {
         let key = make_key(self.settings.algorithm, KeyState::Pending, cause.at, self.longest_token, &self.sealing)?;
         if self.store.add_signing_key(&key, cause).await? {
             info!(kid = %key.kid, "the next signing key is published");
         }
-        self.reload().await
+        self.reload().await?;
+        let waiting = pending_record(&self.keys()).map(|key| key.kid.clone());
+        waiting.ok_or_else(|| KeyringError::Broken("the key just published is gone".to_owned()))
     }
 
     async fn activate(&self, kid: &str, cause: &Cause) -> Result<(), KeyringError> {
@@ -179,8 +175,7 @@ impl Keyring {
 
     async fn replace_at_once(&self, cause: &Cause) -> Result<String, KeyringError> {
         let current = active_record(&self.keys())?.kid.clone();
-        let mut key = make_key(self.settings.algorithm, KeyState::Active, cause.at, self.longest_token, &self.sealing)?;
-        key.activated_at = Some(cause.at);
+        let key = make_key(self.settings.algorithm, KeyState::Active, cause.at, self.longest_token, &self.sealing)?;
         if self.store.replace_signing_key(&current, Successor::New(&key), cause).await? {
             info!(kid = %key.kid, "a new key signs from now on, by force");
         }
