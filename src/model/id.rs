@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 /// A text that is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be a UUID in its hyphenated form")]
+#[error("must be a UUID in its hyphenated form, in lower case")]
 pub struct InvalidId;
 
-/// Reads the hyphenated form only: one thing has one spelling.
+/// Reads the hyphenated form only, in the lower case that RFC 9562 §4 writes it in: one thing has one spelling.
 fn parse(text: &str) -> Result<Uuid, InvalidId> {
-    if text.len() != 36 {
+    if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(InvalidId);
     }
     Uuid::try_parse(text).map_err(|_| InvalidId)
@@ -76,6 +76,7 @@ mod tests {
             "x",
             "01890000000070008000000000000001",
             "{01890000-0000-7000-8000-000000000001}",
+            "01890000-0000-7000-8000-00000000000A",
             "urn:uuid:01890000-0000-7000-8000-000000000001",
         ] {
             assert_eq!(bad.parse::<AccountId>(), Err(InvalidId), "{bad}");

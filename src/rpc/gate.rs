@@ -6,16 +6,22 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, poll_fn};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::peer::{Peer, Refused};
+use super::peer::{Identify, Peer, Refused, bearer};
 use super::policy::{decide, rule};
 use super::status;
 use crate::app::App;
+
+/// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
+/// told so in this contract's terms.
+const MAX_METADATA: usize = 8 * 1024;
 
 /// Puts the gate in front of a service.
 #[derive(Clone, Debug)]
@@ -62,45 +68,67 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(rule) = rule(request.uri().path()) else { return refuse(status::unknown_method()) };
+        if metadata_size(request.headers()) > MAX_METADATA {
+            return refuse(status::too_large());
+        }
         let Some(peer) = request.extensions().get::<Peer>() else {
             return refuse(status::internal("a request came in past the interceptor"));
         };
-        if let Err(refusal) = decide(rule, peer) {
-            return refuse(refusal);
+        if is_sure(peer) {
+            if let Err(refusal) = decide(rule, peer) {
+                return refuse(refusal);
+            }
+            let response = self.inner.call(request);
+            return Box::pin(async move { response.await.map(with_details) });
         }
-        if peer.holder.as_ref().is_some_and(|holder| !holder.sure) {
-            let peer = peer.clone();
-            let (app, mut inner) = (Arc::clone(&self.app), self.inner.clone());
-            return Box::pin(async move {
-                let peer = match make_sure(&app, peer).await {
-                    Ok(peer) => peer,
-                    Err(refusal) => return Ok(refusal.into_http()),
-                };
-                if let Err(refusal) = decide(rule, &peer) {
-                    return Ok(refusal.into_http());
-                }
-                let mut request = request;
-                request.extensions_mut().insert(peer);
-                futures_util::future::poll_fn(|context| inner.poll_ready(context)).await?;
-                inner.call(request).await.map(with_details)
+        let (app, peer, mut inner) = (Arc::clone(&self.app), peer.clone(), self.inner.clone());
+        let mut request = request;
+        Box::pin(async move {
+            let decided = make_sure(&app, peer, request.headers()).await.and_then(|peer| {
+                decide(rule, &peer)?;
+                Ok(peer)
             });
-        }
-        let response = self.inner.call(request);
-        Box::pin(async move { response.await.map(with_details) })
+            match decided {
+                Ok(peer) => request.extensions_mut().insert(peer),
+                Err(refusal) => return Ok(refusal.into_http()),
+            };
+            poll_fn(|context| inner.poll_ready(context)).await?;
+            inner.call(request).await.map(with_details)
+        })
     }
 }
 
-/// Asks the database about a holder's token that memory cannot vouch for.
-async fn make_sure(app: &App, mut peer: Peer) -> Result<Peer, Status> {
-    if let Some(mut holder) = peer.holder.take() {
+/// Whether memory alone could tell who calls.
+fn is_sure(peer: &Peer) -> bool {
+    peer.holder.as_ref().is_none_or(|holder| holder.sure) && peer.refused != Some(Refused::UnknownKey)
+}
+
+/// Asks the database what memory could not tell: the key of a token that this node has not heard of, and whether a token was
+/// revoked when this node's knowledge is out of date.
+async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap) -> Result<Peer, Status> {
+    if peer.refused == Some(Refused::UnknownKey) {
+        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+        if app.access.recognise(token.unwrap_or_default()).await?.is_ok() {
+            let metadata = MetadataMap::from_headers(headers.clone());
+            peer = Identify::new(Arc::clone(app)).peer(&metadata, peer.address);
+        }
+    }
+    if let Some(holder) = &mut peer.holder
+        && !holder.sure
+    {
         if app.access.is_revoked(&holder.token).await? {
+            peer.holder = None;
             peer.refused = peer.refused.or(Some(Refused::AccessToken));
         } else {
             holder.sure = true;
-            peer.holder = Some(holder);
         }
     }
     Ok(peer)
+}
+
+/// The size of metadata as HTTP/2 counts it (RFC 9113 §6.5.2).
+fn metadata_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 fn refuse<E: Send + 'static>(refusal: Status) -> BoxFuture<'static, Result<Response<Body>, E>> {

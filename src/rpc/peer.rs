@@ -10,7 +10,7 @@ use tonic::{Extensions, Request, Status};
 use crate::app::App;
 use crate::identity::API_KEY_PREFIX;
 use crate::model::{Actor, Caller, Permission, Roles};
-use crate::token::{AccessClaims, Demands, Judgement, Known};
+use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.
 #[derive(Clone, Debug)]
@@ -37,7 +37,11 @@ pub(crate) struct Holder {
 /// A credential that does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
+    /// An access token that does not count.
     AccessToken,
+    /// An access token of a key that this node has not heard of; the database may have.
+    UnknownKey,
+    /// An API key that nobody has.
     ApiKey,
 }
 
@@ -90,19 +94,17 @@ impl Identify {
         Self { app }
     }
 
-    fn peer(&self, metadata: &MetadataMap, address: IpAddr) -> Peer {
+    /// Who sends these metadata from this address, as far as memory tells.
+    pub(crate) fn peer(&self, metadata: &MetadataMap, address: IpAddr) -> Peer {
         let mut peer = Peer { caller: None, holder: None, refused: None, address };
         if let Some(key) = metadata.get("x-api-key") {
             self.note_key(&mut peer, key.to_str().unwrap_or_default());
         }
         if let Some(credential) = metadata.get("authorization") {
-            let (scheme, credential) = credential.to_str().unwrap_or_default().split_once(' ').unwrap_or_default();
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                peer.refused = peer.refused.or(Some(Refused::AccessToken));
-            } else if credential.starts_with(API_KEY_PREFIX) {
-                self.note_key(&mut peer, credential);
-            } else {
-                self.note_token(&mut peer, credential);
+            match bearer(credential.to_str().unwrap_or_default()) {
+                Some(key) if key.starts_with(API_KEY_PREFIX) => self.note_key(&mut peer, key),
+                Some(token) => self.note_token(&mut peer, token),
+                None => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
             }
         }
         peer
@@ -119,9 +121,18 @@ impl Identify {
         match self.app.access.judge(token, Demands::default()) {
             Judgement::Active(token) => peer.holder = Some(Holder { token, sure: true }),
             Judgement::Unsure(token) => peer.holder = Some(Holder { token, sure: false }),
+            Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey)) => {
+                peer.refused = peer.refused.or(Some(Refused::UnknownKey));
+            }
             Judgement::Inactive(_) => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
         }
     }
+}
+
+/// What follows the scheme, whose case does not matter (RFC 7235 §2.1).
+pub(crate) fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, credential) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(credential)
 }
 
 impl Interceptor for Identify {

@@ -77,7 +77,7 @@ pub(crate) fn decide(rule: Rule, peer: &Peer) -> Result<(), Status> {
         return Ok(());
     }
     Err(match (peer.refused, peer.caller.is_some() || peer.holder.is_some()) {
-        (Some(Refused::AccessToken), _) => status::access_token_invalid(),
+        (Some(Refused::AccessToken | Refused::UnknownKey), _) => status::access_token_invalid(),
         (_, true) => status::permission_denied(),
         (_, false) => status::credentials_missing(),
     })

@@ -45,6 +45,10 @@ pub(crate) fn unknown_method() -> Status {
     status(Code::Unimplemented, ErrorReason::UnknownMethod, "there is no such method")
 }
 
+pub(crate) fn too_large() -> Status {
+    status(Code::ResourceExhausted, ErrorReason::TooLarge, "the message or its metadata is too large")
+}
+
 pub(crate) fn credentials_missing() -> Status {
     let message = "this needs an access token or an API key in `authorization`";
     status(Code::Unauthenticated, ErrorReason::CredentialsMissing, message)
@@ -90,9 +94,7 @@ fn wait(reason: ErrorReason, message: &str, retry_after: TimeDelta) -> Status {
 pub(crate) fn with_details(bare: &Status) -> Status {
     let (code, reason, message) = match bare.code() {
         Code::Unimplemented => return unknown_method(),
-        Code::OutOfRange | Code::ResourceExhausted => {
-            (Code::ResourceExhausted, ErrorReason::TooLarge, "the message is too large")
-        }
+        Code::OutOfRange | Code::ResourceExhausted => return too_large(),
         Code::Internal | Code::InvalidArgument | Code::Unknown => {
             (Code::InvalidArgument, ErrorReason::MalformedRequest, "the request is not a message of the expected type")
         }

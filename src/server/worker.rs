@@ -25,8 +25,8 @@ mod limits {
 
     /// Calls at a time.
     pub(super) const STREAMS: u32 = 1_024;
-    /// Bytes of metadata.
-    pub(super) const HEADERS: u32 = 8 * 1024;
+    /// Bytes of metadata, before the gate looks at them.
+    pub(super) const HEADERS: u32 = 16 * 1024;
     /// Streams that were reset before they were looked at; more, and the connection is told to go away (CVE-2023-44487).
     pub(super) const PENDING_RESETS: usize = 20;
     /// Streams that we reset because of the peer's faults.
