@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod guard;
+pub mod health;
 pub mod http;
 pub mod identity;
 pub mod jobs;

@@ -7,7 +7,6 @@ use crate::app::{longest_token, root_key};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::Callers;
-use crate::jobs;
 use crate::model::{Actor, Cause, Permission, SigningKey};
 use crate::root_key::{MacKey, Purpose};
 use crate::store::Store;
@@ -107,7 +106,7 @@ pub(super) async fn migrate(config: Config) -> Result<(), Failure> {
 
 pub(super) async fn purge(config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
-    let purged = jobs::purge(&store, &config.purge, Clock::System.now()).await?;
+    let purged = store.purge(Clock::System.now(), config.purge.event_retention).await?;
     println!(
         "deleted {} sessions, {} revocations, {} signing keys, {} events",
         purged.sessions, purged.revocations, purged.signing_keys, purged.events

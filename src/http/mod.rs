@@ -11,8 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::jobs::State;
-use crate::rpc::Part;
+use crate::health::{Part, State};
 
 /// What the handlers look at.
 #[derive(Clone, Debug)]

@@ -6,22 +6,17 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
-pub use self::watch::State;
 use crate::app::App;
-use crate::config;
+use crate::health::State;
 use crate::rpc::Health;
 use crate::shutdown::Shutdown;
-use crate::store::{Purged, Store, StoreError};
+use crate::store::Purged;
 
 /// How often a node looks whether a key is due.
 const ROTATION_CHECK: Duration = Duration::from_mins(1);
-/// What expired less than this long ago is kept, for nodes whose clock is behind and for retries that come late.
-const PURGE_SLACK: TimeDelta = TimeDelta::hours(1);
-
 /// Starts them all. They end with the service.
 #[must_use]
 pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shutdown) -> JoinSet<()> {
@@ -32,11 +27,6 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     jobs.spawn(shutdown.clone().ends(purge_regularly(Arc::clone(app))));
     jobs.spawn(watch::watch(Arc::clone(app), health.clone(), Arc::clone(state), shutdown.clone()));
     jobs
-}
-
-/// Deletes what has expired.
-pub async fn purge(store: &Store, settings: &config::Purge, now: DateTime<Utc>) -> Result<Purged, StoreError> {
-    store.purge(now, PURGE_SLACK, settings.event_retention).await
 }
 
 async fn rotate(app: Arc<App>) {
@@ -56,7 +46,7 @@ async fn purge_regularly(app: Arc<App>) {
     tick.tick().await;
     loop {
         tick.tick().await;
-        match purge(&app.store, &app.config.purge, app.clock.now()).await {
+        match app.store.purge(app.clock.now(), app.config.purge.event_retention).await {
             Ok(Purged { sessions: 0, revocations: 0, signing_keys: 0, events: 0 }) => {}
             Ok(purged) => info!(?purged, "deleted what had expired"),
             Err(cause) => error!(%cause, "what has expired could not be deleted"),

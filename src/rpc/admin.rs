@@ -8,7 +8,6 @@ use super::convert;
 use super::peer::Peer;
 use super::validate::{Faults, page_token};
 use crate::app::App;
-use crate::jobs;
 use crate::model::{CallerId, Cause};
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
@@ -135,7 +134,7 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::PurgeExpiredRequest>,
     ) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
-        let purged = jobs::purge(&self.0.store, &self.0.config.purge, self.0.clock.now()).await?;
+        let purged = self.0.store.purge(self.0.clock.now(), self.0.config.purge.event_retention).await?;
         Ok(Response::new(v1::PurgeExpiredResponse {
             sessions: purged.sessions,
             revocations: purged.revocations,

@@ -5,17 +5,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::SERVICES;
-
-/// What a service stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The database and the cache: codes are in the one, sessions in the other.
-    SignIn,
-    /// Knowledge of revocations that is fresh, or a database to ask.
-    Tokens,
-    /// The database.
-    Records,
-}
+use crate::health::Part;
 
 /// The state that is reported.
 #[derive(Clone, Debug)]

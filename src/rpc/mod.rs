@@ -20,9 +20,10 @@ use tower::ServiceBuilder;
 use tower::layer::util::{Identity, Stack};
 
 pub use self::gate::GateLayer;
-pub use self::health::{Health, Part};
+pub use self::health::Health;
 pub use self::peer::Identify;
 use crate::app::App;
+use crate::health::Part;
 use crate::proto::{DESCRIPTORS, v1};
 
 /// The largest message that is read, but for batches.

@@ -17,7 +17,8 @@ use tracing::{info, warn};
 
 use self::worker::Worker;
 use crate::app::App;
-use crate::jobs::{self, State};
+use crate::health::State;
+use crate::jobs;
 use crate::rpc::Health;
 use crate::shutdown::{self, Shutdown};
 

@@ -8,6 +8,9 @@ use super::{Store, StoreError, on_pool};
 /// How many rows one statement deletes, or looks at where it has to look at all.
 const BATCH: i64 = 1_000;
 
+/// What expired less than this long ago is kept, for nodes whose clock is behind and for retries that come late.
+const SLACK: TimeDelta = TimeDelta::hours(1);
+
 /// How many rows a purge has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -22,20 +25,13 @@ pub struct Purged {
 }
 
 impl Store {
-    /// Deletes what had expired `slack` before `now`, and events older than their retention.
-    ///
-    /// The slack keeps what a node with a slow clock may still be looking at.
-    pub async fn purge(
-        &self,
-        now: DateTime<Utc>,
-        slack: TimeDelta,
-        event_retention: TimeDelta,
-    ) -> Result<Purged, StoreError> {
-        let before = now - slack;
+    /// Deletes what has expired, and events older than their retention.
+    pub async fn purge(&self, now: DateTime<Utc>, event_retention: TimeDelta) -> Result<Purged, StoreError> {
+        let before = now - SLACK;
         Ok(Purged {
             sessions: self.purge_sessions(before).await?,
             revocations: self.purge_revocations(before).await?,
-            signing_keys: self.delete_spent_keys(now, slack).await?,
+            signing_keys: self.delete_spent_keys(before).await?,
             events: self.purge_events(now - event_retention).await?,
         })
     }

@@ -102,12 +102,12 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes retired keys whose last token has expired.
-    pub(super) async fn delete_spent_keys(&self, now: DateTime<Utc>, slack: TimeDelta) -> Result<i64, StoreError> {
+    /// Deletes retired keys whose last token had expired before a moment.
+    pub(super) async fn delete_spent_keys(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
         let mut deleted = 0;
         for key in self.signing_keys().await? {
             let Some(retired_at) = key.retired_at.filter(|_| key.state == KeyState::Retired) else { continue };
-            if retired_at + TimeDelta::seconds(key.longest_token_seconds) + slack > now {
+            if retired_at + TimeDelta::seconds(key.longest_token_seconds) > before {
                 continue;
             }
             let done = on_pool!(self, pool => sqlx::query("DELETE FROM signing_keys WHERE kid = $1 AND state = 'retired'")

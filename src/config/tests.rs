@@ -1,0 +1,62 @@
+//! The configuration, read from texts.
+
+use super::*;
+
+fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::read(Settings::gather(Some(("test.toml", file)), variables))
+}
+
+#[test]
+fn the_defaults_are_sound() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.profile, Profile::Development);
+    assert_eq!(config.token.access_lifetime, TimeDelta::minutes(5));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = "[grpc]\nworkers = 3\n[token]\naudience = ['a', 'b']\n";
+    let config = load(file, &[("COUNTERSIGN__GRPC__WORKERS", "5"), ("COUNTERSIGN__TOKEN__SCOPES", "x, y")]).unwrap();
+    assert_eq!(config.grpc.workers, 5);
+    assert_eq!(config.token.audience, ["a", "b"]);
+    assert_eq!(config.token.scopes, ["x", "y"]);
+}
+
+#[test]
+fn all_problems_are_reported_at_once_with_their_source() {
+    let file = "[grpc]\nworkers = 'many'\nnonsense = 1\n[session]\ngrace = '10 minutes'\n";
+    let problems = load(file, &[("COUNTERSIGN__HTTP__LISTEN", "nowhere"), ("COUNTERSIGN__NO__SUCH", "1")]);
+    insta::assert_snapshot!(problems.unwrap_err().to_string(), @r"
+    - grpc.nonsense (file test.toml): there is no such setting
+    - grpc.workers (file test.toml): must be a whole number, not a text
+    - no.such (environment variable COUNTERSIGN__NO__SUCH): there is no such setting
+    - http.listen (environment variable COUNTERSIGN__HTTP__LISTEN): must be an IP address and a port, such as 127.0.0.1:50051
+    - session.grace (file test.toml): must be a number and a unit: ms, s, m, h or d
+    ");
+}
+
+#[test]
+fn production_refuses_every_development_setting() {
+    let problems = load("profile = 'production'", &[]).unwrap_err().0;
+    let settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
+    assert_eq!(
+        settings,
+        ["database.url", "cache.url", "notify.sms", "notify.email", "secrets.root_key", "token.issuer"]
+    );
+}
+
+#[test]
+fn a_secret_can_come_from_a_file_and_a_bad_one_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    let key = RootKey::generate();
+    std::fs::write(file.path(), format!("{}\n", key.to_base64().expose())).unwrap();
+    let config = load("", &[("COUNTERSIGN__SECRETS__ROOT_KEY_FILE", &path)]).unwrap();
+    assert_eq!(config.root_key, Some(key));
+
+    std::fs::write(file.path(), "rubbish").unwrap();
+    let problems = load("", &[("COUNTERSIGN__SECRETS__ROOT_KEY_FILE", &path)]).unwrap_err().0;
+    assert_eq!(problems[0].setting, "secrets.root_key_file");
+    assert!(!problems[0].to_string().contains("rubbish"));
+}

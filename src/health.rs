@@ -1,0 +1,55 @@
+//! What of a node works, told from the real state of what it stands on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::app::App;
+
+/// What a service stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The database and the cache: codes are in the one, sessions in the other.
+    SignIn,
+    /// Knowledge of revocations that is fresh, or a database to ask.
+    Tokens,
+    /// The database.
+    Records,
+}
+
+/// How things stood when they were last looked at.
+#[derive(Debug, Default)]
+pub struct State {
+    store: AtomicBool,
+    cache: AtomicBool,
+    fresh: AtomicBool,
+    leaving: AtomicBool,
+}
+
+impl State {
+    /// Whether a part of the service works.
+    #[must_use]
+    pub fn works(&self, part: Part) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        if is(&self.leaving) {
+            return false;
+        }
+        match part {
+            Part::SignIn => is(&self.store) && is(&self.cache),
+            Part::Tokens => is(&self.fresh) || is(&self.store),
+            Part::Records => is(&self.store),
+        }
+    }
+
+    /// Says from now on that nothing works, so that no more work is sent here.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at everything once.
+    pub async fn look(&self, app: &App) {
+        let (store, cache) = tokio::join!(app.store.ping(), app.cache.ping());
+        self.store.store(store.is_ok(), Ordering::Relaxed);
+        self.cache.store(cache.is_ok(), Ordering::Relaxed);
+        let fresh = app.replica.is_fresh(app.clock.now(), app.config.revocation.bound);
+        self.fresh.store(fresh, Ordering::Relaxed);
+    }
+}
