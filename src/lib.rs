@@ -6,7 +6,13 @@
 //! listener → rpc (parse, one call, convert) → identity | session | credential | token | guard → store, cache, notify
 //! ```
 //!
-//! `docs/ARCHITECTURE.md` has the map, and walks through a login, a refresh and an introspection.
+//! - **The outside**: [`cli`] starts things, [`server`] listens, [`rpc`] speaks gRPC, [`http`] serves keys and health,
+//!   [`jobs`] is what a node does by itself. [`app`] puts together what they share.
+//! - **What it knows and decides**: [`session`], [`credential`], [`identity`], [`token`], [`guard`].
+//! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out.
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`].
+//!
+//! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a refresh and an introspection.
 
 pub mod app;
 pub mod cache;
