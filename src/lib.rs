@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - **The outside**: [`cli`] starts things, [`server`] listens, [`rpc`] speaks gRPC, [`http`] serves keys and health,
-//!   [`jobs`] is what a node does by itself. [`app`] puts together what they share.
+//!   [`jobs`] is what a node does by itself. [`app`] puts together what they share, [`health`] tells what of it works.
 //! - **What it knows and decides**: [`session`], [`credential`], [`identity`], [`token`], [`guard`].
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`].
