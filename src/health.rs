@@ -1,8 +1,14 @@
 //! What of a node works, told from the real state of what it stands on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::app::App;
+
+/// Who has not answered by then does not work.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a service stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +52,9 @@ impl State {
 
     /// Looks at everything once.
     pub async fn look(&self, app: &App) {
-        let (store, cache) = tokio::join!(app.store.ping(), app.cache.ping());
-        self.store.store(store.is_ok(), Ordering::Relaxed);
-        self.cache.store(cache.is_ok(), Ordering::Relaxed);
+        let (store, cache) = tokio::join!(timeout(PATIENCE, app.store.ping()), timeout(PATIENCE, app.cache.ping()));
+        self.store.store(matches!(store, Ok(Ok(()))), Ordering::Relaxed);
+        self.cache.store(matches!(cache, Ok(Ok(()))), Ordering::Relaxed);
         let fresh = app.replica.is_fresh(app.clock.now(), app.config.revocation.bound);
         self.fresh.store(fresh, Ordering::Relaxed);
     }

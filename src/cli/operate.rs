@@ -7,7 +7,7 @@ use crate::app::{longest_token, root_key};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::Callers;
-use crate::model::{Actor, Cause, Permission, SigningKey};
+use crate::model::{Actor, CallerName, Cause, Permission, SigningKey};
 use crate::root_key::{MacKey, Purpose};
 use crate::store::Store;
 use crate::token::Keyring;
@@ -18,7 +18,7 @@ pub(super) enum CallerCommand {
     Create {
         /// What to call it.
         #[arg(long)]
-        name: String,
+        name: CallerName,
         /// What it may do: `introspect`, `revoke`, `act_for_clients`, `admin`.
         #[arg(long = "permission", required = true, num_args = 1..)]
         permissions: Vec<Permission>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, Profile};
+use crate::config::{Config, Profile, Route};
 use crate::server::{self, Listeners};
 use crate::{shutdown, telemetry};
 
@@ -48,7 +48,9 @@ async fn announce(app: &App, listeners: &Listeners) -> Result<(), Failure> {
     println!(
         "  grpcurl -plaintext -d '{{\"identifier\":{{\"phone\":\"09121234567\"}}}}' {grpc} countersign.v1.AuthService/RequestOtp"
     );
-    println!("Codes are not sent anywhere: they appear below.");
+    if [app.config.notify.sms, app.config.notify.email].contains(&Route::Console) {
+        println!("Codes are not sent anywhere: they appear below.");
+    }
     Ok(())
 }
 

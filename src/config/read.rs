@@ -71,6 +71,9 @@ fn token(s: &mut Settings) -> Option<Token> {
     let access_lifetime = span(s, "token.access_lifetime", "10s", "24h");
     let anonymous_lifetime = span(s, "token.anonymous_lifetime", "10s", "30d");
     let leeway = span(s, "token.leeway", "0s", "5s");
+    if leeway.is_some_and(|leeway| leeway.subsec_nanos() != 0) {
+        s.fault("token.leeway", "must be whole seconds".to_owned());
+    }
     let remembered = s.number("token.remembered", 0..=100_000_000);
     Some(Token {
         issuer: s.text("token.issuer").to_owned(),

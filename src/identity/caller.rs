@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::model::{Caller, CallerId, Cause, Permissions, RequestId};
+use crate::model::{Caller, CallerId, CallerName, Cause, Permissions, RequestId};
 use crate::random::Random;
 use crate::root_key::MacKey;
 use crate::secret::Secret;
@@ -85,12 +85,12 @@ impl Callers {
     /// Lets a caller in. The key is shown this once.
     pub async fn create(
         &self,
-        name: &str,
+        name: &CallerName,
         permissions: Permissions,
         request_id: Option<RequestId>,
         cause: &Cause,
     ) -> Result<(Caller, Secret<String>), CallerError> {
-        self.add(name, permissions, self.key(b"create", request_id), cause).await
+        self.add(&name.to_string(), permissions, self.key(b"create", request_id), cause).await
     }
 
     /// Lets a caller in under a key that is the same each time, for development.

@@ -22,6 +22,34 @@ pub struct Caller {
     pub rotated_at: Option<DateTime<Utc>>,
 }
 
+/// A caller's name: one that can be written anywhere, in a log, a metric, a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerName(String);
+
+/// A text that is not a caller's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be from 1 to 64 of a-z, 0-9, `-`, `_` and `.`, a letter first")]
+pub struct InvalidCallerName;
+
+impl FromStr for CallerName {
+    type Err = InvalidCallerName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCallerName> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        let starts_well = text.starts_with(|first: char| first.is_ascii_lowercase());
+        if !starts_well || text.len() > 64 || !text.bytes().all(allowed) {
+            return Err(InvalidCallerName);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for CallerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! permissions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// One thing a caller may be allowed to do.
@@ -115,6 +143,14 @@ impl fmt::Display for Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_can_be_written_anywhere() {
+        assert_eq!("orders-api.v2".parse::<CallerName>().map(|name| name.to_string()), Ok("orders-api.v2".to_owned()));
+        for bad in ["", "9lives", "Bad", "a b", "a/b", "\u{e9}", &"a".repeat(65)] {
+            assert_eq!(bad.parse::<CallerName>(), Err(InvalidCallerName), "{bad}");
+        }
+    }
 
     #[test]
     fn a_set_survives_its_stored_form() {

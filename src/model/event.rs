@@ -1,7 +1,5 @@
 //! Facts worth keeping: who did what, when, from where. One row serves as the audit trail and as the source of events.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 
 use super::{AccountId, CallerId};
@@ -9,8 +7,10 @@ use super::{AccountId, CallerId};
 /// Who stands behind a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// The person themself.
+    /// A person.
     Account(AccountId),
+    /// The person whose account is concerned, who is known only once it has been found.
+    Owner,
     /// A service or gateway.
     Caller(CallerId),
     /// This service by itself: a scheduled job, or a rule that struck.
@@ -19,13 +19,15 @@ pub enum Actor {
     Operator,
 }
 
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(id) => write!(f, "account:{id}"),
-            Self::Caller(id) => write!(f, "caller:{id}"),
-            Self::System => f.write_str("system"),
-            Self::Operator => f.write_str("operator"),
+impl Actor {
+    /// How the audit trail names it, beside the account that is concerned.
+    #[must_use]
+    pub fn name(self, concerned: Option<AccountId>) -> String {
+        match (self, concerned) {
+            (Self::Account(id), _) | (Self::Owner, Some(id)) => format!("account:{id}"),
+            (Self::Caller(id), _) => format!("caller:{id}"),
+            (Self::System, _) | (Self::Owner, None) => "system".to_owned(),
+            (Self::Operator, _) => "operator".to_owned(),
         }
     }
 }

@@ -17,7 +17,7 @@ mod session;
 mod signing_key;
 
 pub use account::{Account, AccountState, Roles};
-pub use caller::{Caller, Permission, Permissions};
+pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
 pub use client::{ClientContext, Network};
 pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Actor, Cause, EventKind};

@@ -8,7 +8,7 @@ use super::convert;
 use super::peer::Peer;
 use super::validate::{Faults, page_token};
 use crate::app::App;
-use crate::model::{CallerId, Cause};
+use crate::model::{CallerId, CallerName, Cause};
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::token::Change;
@@ -24,15 +24,6 @@ impl Admin {
     }
 }
 
-/// A name that can be written anywhere: in a log, a metric, a token.
-fn caller_name(name: &str, faults: &mut Faults) {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-    let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
-    if !starts_well || name.len() > 64 || !name.bytes().all(allowed) {
-        faults.add("name", "must be from 1 to 64 of a-z, 0-9, `-`, `_` and `.`, a letter first");
-    }
-}
-
 #[tonic::async_trait]
 impl AdminService for Admin {
     async fn create_caller(
@@ -42,11 +33,11 @@ impl AdminService for Admin {
         let cause = self.cause(&request)?;
         let message = request.get_ref();
         let mut faults = Faults::default();
-        caller_name(&message.name, &mut faults);
+        let name: Option<CallerName> = faults.parse("name", &message.name);
         let permissions = convert::permissions(&message.permissions, &mut faults);
         let request_id = faults.request_id(&message.request_id);
-        faults.none()?;
-        let (caller, key) = self.0.callers.create(&message.name, permissions, request_id, &cause).await?;
+        let name = faults.unless(name)?;
+        let (caller, key) = self.0.callers.create(&name, permissions, request_id, &cause).await?;
         self.0.revocations.announce(Change::Callers);
         Ok(Response::new(v1::CreateCallerResponse {
             caller: Some(convert::caller(&caller)),

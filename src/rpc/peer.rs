@@ -71,7 +71,7 @@ impl Peer {
         match (&self.caller, &self.holder) {
             (Some(caller), _) => Actor::Caller(caller.id),
             (None, Some(holder)) => Actor::Account(holder.token.claims.sub),
-            (None, None) => Actor::System,
+            (None, None) => Actor::Owner,
         }
     }
 

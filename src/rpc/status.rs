@@ -99,7 +99,7 @@ pub(crate) fn with_details(bare: &Status) -> Status {
             (Code::InvalidArgument, ErrorReason::MalformedRequest, "the request is not a message of the expected type")
         }
         Code::Cancelled | Code::DeadlineExceeded => {
-            return with(Code::DeadlineExceeded, ErrorReason::DependencyUnavailable, "the deadline has passed", |_| {});
+            (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the client's time is over")
         }
         code => (code, ErrorReason::Internal, bare.message()),
     };

@@ -12,7 +12,7 @@ use crate::model::{Cause, Permission, Target};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
 use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX};
-use crate::token::{Demands, MAX_COMPACT_BYTES};
+use crate::token::{Answer, Demands, MAX_COMPACT_BYTES};
 
 /// How many tokens a batch may have.
 const MAX_BATCH: usize = 1_000;
@@ -25,13 +25,9 @@ pub(super) struct Token(pub(super) Arc<App>);
 impl Token {
     async fn introspection(&self, token: &str, demands: Demands<'_>) -> Result<v1::IntrospectResponse, Status> {
         let access = &self.0.access;
-        let judged = access.introspect(token, demands).await?;
-        let now = self.0.clock.now();
-        // Where the database was asked, the answer is as fresh as can be.
-        let as_of = access.replica.as_of();
-        let as_of = if access.replica.is_fresh(now, access.bound()) { as_of } else { now };
-        Ok(match judged {
-            Ok(known) => convert::introspection(&known, now, as_of, access.bound()),
+        let Answer { verdict, as_of } = access.introspect(token, demands).await?;
+        Ok(match verdict {
+            Ok(known) => convert::introspection(&known, self.0.clock.now(), as_of, access.bound()),
             Err(_) => convert::inactive(as_of),
         })
     }
@@ -63,7 +59,7 @@ impl TokenService for Token {
         let mut faults = Faults::default();
         faults.token("token", token, MAX_COMPACT_BYTES);
         faults.none()?;
-        Ok(Response::new(match self.0.access.introspect(token, Demands::default()).await? {
+        Ok(Response::new(match self.0.access.introspect(token, Demands::default()).await?.verdict {
             Ok(known) => v1::VerifyResponse { valid: true, reason: 0, claims: Some(convert::claims(&known)) },
             Err(inactive) => {
                 v1::VerifyResponse { valid: false, reason: convert::invalid_reason(&inactive).into(), claims: None }

@@ -160,7 +160,7 @@ impl Sessions {
     }
 
     async fn open(&self, proof: &Proof, visitor: Visitor<'_>, intent: Option<Intent>) -> Result<Opened, StoreError> {
-        let cause = self.cause(Actor::System, visitor.client);
+        let cause = self.cause(Actor::Owner, visitor.client);
         let amr = match proof.channel {
             Channel::Sms => "otp sms",
             Channel::Email => "otp",

@@ -16,7 +16,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection unused for this long is checked before use; checking each time would double the round trips.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(5);
 /// Longer than any statement of ours takes; it also bounds how long a forgotten transaction can stay open.
-const STATEMENT_TIMEOUT: &str = "10s";
+const STATEMENT_TIMEOUT: &str = "4s";
 
 /// Why there is no database to work with, in words for an operator. The URL's password is never part of them.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ macro_rules! record_event {
         .bind(kind.as_str())
         .bind(account.map(|id| id.0))
         .bind(session.map(|id| id.0))
-        .bind(cause.actor.to_string())
+        .bind(cause.actor.name(account))
         .bind(cause.ip.as_str())
         .bind(cause.detail.as_str())
         .execute(&mut *$tx)

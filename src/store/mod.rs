@@ -110,7 +110,7 @@ fn is_passing(code: &str) -> bool {
 
 /// Longer than anything here takes. The database gives up on a statement by itself; this is for when it is not even there
 /// to do so, behind a connection that has gone silent.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(PATIENCE, work).await {

@@ -88,6 +88,7 @@ impl Store {
                 .fetch_all(&mut *tx).await?;
             for session in &ended {
                 insert_session_revocation!(tx, session, cause, reason);
+                record_event!(tx, EventKind::SessionEnded, cause, Some(account), Some(session.id));
             }
             insert_revocation!(tx, &cut_off, cause.detail.as_str());
             record_event!(tx, EventKind::AccountTokensRevoked, cause, Some(account), None);

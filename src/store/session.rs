@@ -6,9 +6,7 @@ use uuid::Uuid;
 use super::event::record_event;
 use super::revocation::insert_session_revocation;
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{
-    Account, AccountId, Actor, Cause, EndReason, EventKind, Identifier, RequestId, Roles, Session, SessionId,
-};
+use crate::model::{Account, AccountId, Cause, EndReason, EventKind, Identifier, RequestId, Roles, Session, SessionId};
 
 /// A session about to be opened.
 #[derive(Clone, Debug)]
@@ -194,11 +192,10 @@ impl Store {
                     None => Ok(Opened::Unknown),
                 };
             };
-            let cause = Cause { actor: Actor::Account(account.id), ..new.cause.clone() };
             if created {
-                record_event!(tx, EventKind::AccountCreated, &cause, Some(account.id), None);
+                record_event!(tx, EventKind::AccountCreated, new.cause, Some(account.id), None);
             }
-            record_event!(tx, EventKind::SessionCreated, &cause, Some(account.id), Some(session.id));
+            record_event!(tx, EventKind::SessionCreated, new.cause, Some(account.id), Some(session.id));
             Ok(Opened::Session { account: account.into(), session: session.into(), created })
         })
     }
@@ -270,14 +267,15 @@ impl Store {
         Ok(grant)
     }
 
-    /// The token is older than that: somebody has a copy, and the session ends.
+    /// The token is older than that: somebody has a copy, and the session ends. One that is dead already tells nothing:
+    /// its own owner may still be trying.
     async fn end_reused_session(&self, rotation: Rotation<'_>) -> Result<Option<EndedSession>, StoreError> {
         let cause = Cause { ip: rotation.ip.to_owned(), ..Cause::system(rotation.now) };
         in_transaction!(self, tx => {
-            let ended: Option<EndedSession> = sqlx::query_as(
-                "UPDATE sessions SET ended_at = $3, end_reason = $4
-                 WHERE id = $1 AND generation > $2 AND ended_at IS NULL
-                 RETURNING id, account_id, access_expires_at")
+            let ended: Option<EndedSession> = sqlx::query_as(concat!(
+                "UPDATE sessions SET ended_at = $3, end_reason = $4 WHERE id = $1 AND generation > $2 AND",
+                alive!(),
+                " RETURNING id, account_id, access_expires_at"))
                 .bind(rotation.id.0).bind(rotation.generation).bind(rotation.now).bind(EndReason::Reuse.as_str())
                 .fetch_optional(&mut *tx).await?;
             if let Some(ended) = ended {

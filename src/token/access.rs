@@ -17,6 +17,8 @@ use crate::model::{AccountId, TokenId};
 use crate::random::Random;
 use crate::store::{Grant, Store, StoreError};
 
+/// The smallest step that a token's identifier can tell.
+const JUST_AFTER: TimeDelta = TimeDelta::milliseconds(1);
 /// How often, at most, an unknown key makes a node read the keys again.
 const RELOAD_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
@@ -57,7 +59,7 @@ pub struct Issued {
 /// What else a token must be to count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demands<'a> {
-    /// Meant for this audience; any of ours where none is named.
+    /// Meant for this audience; the first of ours where none is named.
     pub audience: Option<&'a str>,
     /// Good for all of these.
     pub scopes: &'a [String],
@@ -86,6 +88,15 @@ pub enum Judgement {
     Inactive(Inactive),
     /// It would count, if nothing has been revoked that this node has not heard of.
     Unsure(Arc<Known>),
+}
+
+/// A judgement that holds, and up to when it knows of revocations.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The token, if it counts.
+    pub verdict: Result<Arc<Known>, Inactive>,
+    /// No revocation that was committed before this has been overlooked.
+    pub as_of: DateTime<Utc>,
 }
 
 /// Why there is no judgement.
@@ -139,6 +150,9 @@ impl AccessTokens {
     /// A token for a session. It expires when the session's row says that its last token does.
     pub fn issue(&self, grant: &Grant, now: DateTime<Utc>) -> Result<Issued, AccessError> {
         let session = &grant.session;
+        // A node with a fast clock may have cut this account off at a moment that has not come here yet; what is issued
+        // after that cut-off must be told from what was issued before.
+        let now = self.replica.cut_off(session.account_id).map_or(now, |cut_off| now.max(cut_off + JUST_AFTER));
         let claims = AccessClaims {
             sid: Some(session.id),
             client_id: session.client_id.clone(),
@@ -216,11 +230,9 @@ impl AccessTokens {
 
     /// Judges a token. Waits only where memory does not suffice: for keys it has not heard of, or for the database when its
     /// knowledge of revocations is older than the bound.
-    pub async fn introspect(
-        &self,
-        token: &str,
-        demands: Demands<'_>,
-    ) -> Result<Result<Arc<Known>, Inactive>, AccessError> {
+    pub async fn introspect(&self, token: &str, demands: Demands<'_>) -> Result<Answer, AccessError> {
+        // Read before the judgement: it must not claim to know of what was learnt after it.
+        let as_of = self.replica.as_of();
         let mut judgement = self.judge(token, demands);
         if matches!(judgement, Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey)))
             && self.recognise(token).await?.is_ok()
@@ -228,11 +240,12 @@ impl AccessTokens {
             judgement = self.judge(token, demands);
         }
         match judgement {
-            Judgement::Active(known) => Ok(Ok(known)),
-            Judgement::Inactive(inactive) => Ok(Err(inactive)),
+            Judgement::Active(known) => Ok(Answer { verdict: Ok(known), as_of }),
+            Judgement::Inactive(inactive) => Ok(Answer { verdict: Err(inactive), as_of }),
             Judgement::Unsure(known) => {
-                let revoked = self.is_revoked(&known).await?;
-                Ok(if revoked { Err(Inactive::Revoked) } else { Ok(known) })
+                let as_of = self.clock.now();
+                let verdict = if self.is_revoked(&known).await? { Err(Inactive::Revoked) } else { Ok(known) };
+                Ok(Answer { verdict, as_of })
             }
         }
     }

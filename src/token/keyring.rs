@@ -61,7 +61,7 @@ pub enum KeyringError {
     #[error("the signing keys in the database make no sense: {0}")]
     Broken(String),
     /// The next key has not been published for long enough.
-    #[error("the next signing key must not be used before {usable_at}")]
+    #[error("the next signing key must not be used before {usable_at}, unless it is forced")]
     TooEarly {
         /// When it may.
         usable_at: DateTime<Utc>,
@@ -166,6 +166,10 @@ impl Keyring {
     }
 
     async fn activate(&self, kid: &str, cause: &Cause) -> Result<(), KeyringError> {
+        // A key that cannot be opened here must not become the one that signs.
+        if let Some(record) = self.keys().records.iter().find(|key| key.kid == kid) {
+            open_key(record, &self.sealing)?;
+        }
         let current = active_record(&self.keys())?.kid.clone();
         if self.store.replace_signing_key(&current, Successor::Pending(kid), cause).await? {
             info!(kid, "a new key signs from now on");

@@ -94,6 +94,13 @@ impl Replica {
             .is_some_and(|cut_off| cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to)
     }
 
+    /// Up to when the tokens that an account was issued are refused.
+    #[must_use]
+    pub fn cut_off(&self, account: AccountId) -> Option<DateTime<Utc>> {
+        let cut_off = self.shard(account.0).read().accounts.get(&account.0).copied()?;
+        DateTime::from_timestamp_micros(cut_off.issued_up_to)
+    }
+
     /// Takes a revocation in. Of several for one target, the one that refuses more wins.
     pub fn apply(&self, revocation: &Revocation) {
         let expires_at = revocation.expires_at.timestamp_micros();

@@ -23,7 +23,8 @@ pub const TOPIC: &str = "changes";
 /// How many rows one reading brings.
 const PAGE: i64 = 10_000;
 /// Numbers are given out in order, but transactions commit out of order. What was written this long ago is committed or never
-/// will be: a statement is cut off after ten seconds.
+/// will be: a statement is cut off after a few seconds, and so is a transaction that
+/// idles.
 const SETTLED_AFTER: Duration = Duration::from_mins(1);
 /// The same for a node that has just started and has no past of its own: this many numbers below the highest may still appear.
 const UNSETTLED_AT_START: i64 = 5_000;
