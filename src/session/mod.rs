@@ -139,7 +139,11 @@ impl Sessions {
             Ok(proof) => self.open(&proof, visitor, intent).await?,
             // A code that was used up may have been used by this very intent, whose answer was lost.
             Err(CodeError::Wrong) => match intent {
-                Some(intent) => self.store.opened_before(intent).await?.ok_or(SignInError::Refused)?,
+                Some(intent) => {
+                    let now = self.clock.now();
+                    let opened = self.store.opened_before(intent, now, now + self.access.lifetime()).await?;
+                    opened.ok_or(SignInError::Refused)?
+                }
                 None => return Err(SignInError::Refused),
             },
             Err(error) => return Err(SignInError::Code(error)),

@@ -188,7 +188,10 @@ impl Store {
             let Some(session) = session else {
                 drop(tx);
                 return match new.intent {
-                    Some(intent) => Ok(self.opened_before(intent).await?.unwrap_or(Opened::IntentReused)),
+                    Some(intent) => {
+                        let opened = self.opened_before(intent, now, new.session.access_expires_at).await?;
+                        Ok(opened.unwrap_or(Opened::IntentReused))
+                    }
                     None => Ok(Opened::Unknown),
                 };
             };
@@ -200,8 +203,22 @@ impl Store {
         })
     }
 
-    /// The session that an earlier try of the same intent opened, while it still is as it was opened.
-    pub async fn opened_before(&self, intent: Intent) -> Result<Option<Opened>, StoreError> {
+    /// The session that an earlier try of the same intent opened, while it still is as it was opened. As with a repeated
+    /// refresh, nothing moves but the life of the access token that the answer will bring.
+    pub async fn opened_before(
+        &self,
+        intent: Intent,
+        now: DateTime<Utc>,
+        access_expires_at: DateTime<Utc>,
+    ) -> Result<Option<Opened>, StoreError> {
+        // A session that has moved on was answered to, and one that has ended or expired must not come back to life.
+        const STATEMENT: &str = concat!(
+            "UPDATE sessions SET
+                 access_expires_at = CASE WHEN $2 < absolute_expires_at THEN $2 ELSE absolute_expires_at END
+             WHERE id = $1 AND generation = 1 AND",
+            alive!(),
+            " RETURNING *"
+        );
         let found: Option<(Uuid, Vec<u8>, Uuid)> = on_pool!(self, pool => sqlx::query_as(
                 "SELECT id, opened_with, account_id FROM sessions WHERE opened_by = $1")
             .bind(intent.request_id.0)
@@ -210,15 +227,13 @@ impl Store {
         if opened_with != intent.digest {
             return Ok(Some(Opened::IntentReused));
         }
-        // A session that has moved on was answered to, and one that has ended must not come back to life.
-        let session: Option<Session> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT * FROM sessions WHERE id = $1 AND generation = 1 AND ended_at IS NULL")
-            .bind(id)
+        let session: Option<Session> = on_pool!(self, pool => sqlx::query_as(STATEMENT)
+            .bind(id).bind(access_expires_at).bind(now)
             .fetch_optional(pool).await)?;
         let Some(session) = session else { return Ok(Some(Opened::Unknown)) };
         let Some(account) = self.account(AccountId(account_id)).await? else { return Ok(Some(Opened::Unknown)) };
         let created = account.created_at == session.created_at;
-        Ok(Some(Opened::Session { account: account.into(), session: session.into(), created }))
+        Ok(Some(Opened::Session { account: Box::new(account), session: Box::new(session), created }))
     }
 
     /// Moves a session to its next generation, or finds out why it does not move. The happy path is one statement.
