@@ -209,10 +209,16 @@ impl Codes {
     ) -> Result<Challenge, CodeError> {
         let mut kept = self.kept(id).await?.ok_or(CodeError::NoChallenge)?;
         let identifier = kept.identifier().ok_or(CodeError::NoChallenge)?;
-        let intent = request_id.map_or_else(|| Random.bytes::<32>(), |id| self.mac.mac(&[b"resend", id.0.as_bytes()]));
-        if self.cache.get(&message_key(id, kept.messages)).await?.is_some_and(|sender| sender == intent) {
-            return Ok(self.challenge(id, &identifier, kept.expires_at, kept.resend_at));
+        let named = request_id.map(|name| self.mac.mac(&[b"resend", name.0.as_bytes()]));
+        if let Some(intent) = &named {
+            // Any of the messages so far may be this intent's: its retry can come after somebody else's resend.
+            for number in 2..=kept.messages {
+                if self.cache.get(&message_key(id, number)).await?.is_some_and(|sender| sender == intent) {
+                    return Ok(self.challenge(id, &identifier, kept.expires_at, kept.resend_at));
+                }
+            }
         }
+        let intent = named.unwrap_or_else(|| Random.bytes());
         if self.cache.get(&used_key(id)).await?.is_some() {
             return Err(CodeError::NoChallenge);
         }
