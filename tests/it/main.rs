@@ -1,6 +1,8 @@
 //! Everything that is tested from outside: contracts that hold on every backend first, then one file per capability.
 
 #[cfg(test)]
+mod auth;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
 mod demo;

@@ -11,6 +11,11 @@ pub(crate) fn phone_number(phone: &str) -> v1::Identifier {
     v1::Identifier { kind: Some(v1::identifier::Kind::Phone(phone.to_owned())) }
 }
 
+/// A mail address as an identifier.
+pub(crate) fn mail_address(email: &str) -> v1::Identifier {
+    v1::Identifier { kind: Some(v1::identifier::Kind::Email(email.to_owned())) }
+}
+
 /// A name for an intent.
 pub(crate) fn request_id() -> String {
     Random.id(DateTime::UNIX_EPOCH).to_string()

@@ -16,12 +16,13 @@ use countersign::clock::Clock;
 use countersign::model::CodeMessage;
 use countersign::proto::v1;
 use countersign::random::Random;
+use countersign::store::Store;
 use parking_lot::Mutex;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-pub(crate) use self::call::{Details, bearer, details, phone_number, request_id};
+pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number, request_id};
 pub(crate) use self::node::Node;
 
 /// What an installation stands on.
@@ -62,6 +63,11 @@ pub(crate) fn has_services() -> bool {
         eprintln!("skipped: {} not set; scripts/test sets them", missing.join(", "));
     }
     missing.is_empty()
+}
+
+/// A figure as the threats demand it where `COUNTERSIGN_TEST_FULL` is set, else one that takes less than ten seconds.
+pub(crate) fn figure(full: usize, short: usize) -> usize {
+    if std::env::var_os("COUNTERSIGN_TEST_FULL").is_some() { full } else { short }
 }
 
 const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES_URL";
@@ -225,6 +231,24 @@ impl TestApp {
     /// Whether the first node holds a token to be active.
     pub(crate) async fn is_active(&self, token: &str) -> bool {
         self.is_active_on(0, token).await
+    }
+
+    /// How many rows a table has, or a table with a condition.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        let count = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        match &self.node().app().store {
+            Store::Postgres(pool) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+            Store::Sqlite(pool) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
+        }
+    }
+
+    /// Starts the installation anew with one more setting, as one node.
+    pub(crate) async fn restart_with(&mut self, name: &str, value: &str) {
+        for node in self.nodes.drain(..) {
+            node.stop().await;
+        }
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self.add_node().await;
     }
 
     /// Ends all nodes in good order.
