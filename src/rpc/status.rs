@@ -279,3 +279,6 @@ impl From<VisitorError> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Every error and what becomes of it, on one page.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use chrono::DateTime;
+
+use super::*;
+
+fn lost() -> sqlx::Error {
+    sqlx::Error::PoolTimedOut
+}
+
+/// Each error that can become a status, by name.
+fn all() -> Vec<(&'static str, Status)> {
+    let wait = TimeDelta::seconds(42);
+    let usable_at = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
+    let limited = || GuardError::Limited { limit: "codes_per_network", retry_after: wait };
+    let no_store = || StoreError::Unavailable(lost());
+    let no_cache = || CacheError::Unavailable("gone".into());
+    vec![
+        (
+            "invalid fields",
+            invalid_fields(vec![FieldViolation::new("a", "must b"), FieldViolation::new("c", "must d")]),
+        ),
+        ("unknown method", unknown_method()),
+        ("credentials missing", credentials_missing()),
+        ("access token invalid", access_token_invalid()),
+        ("API key invalid", api_key_invalid()),
+        ("permission denied", permission_denied()),
+        ("internal", internal("a secret cause")),
+        ("bare UNIMPLEMENTED", with_details(&Status::unimplemented(""))),
+        ("bare OUT_OF_RANGE", with_details(&Status::out_of_range("message length too large"))),
+        ("bare RESOURCE_EXHAUSTED", with_details(&Status::resource_exhausted("metadata"))),
+        ("bare INTERNAL", with_details(&Status::internal("failed to decode"))),
+        ("bare INVALID_ARGUMENT", with_details(&Status::invalid_argument("protobuf"))),
+        ("bare CANCELLED", with_details(&Status::cancelled("timeout"))),
+        ("bare DEADLINE_EXCEEDED", with_details(&Status::deadline_exceeded("timeout"))),
+        ("StoreError::Unavailable", no_store().into()),
+        ("StoreError::Internal", StoreError::Internal(sqlx::Error::RowNotFound).into()),
+        ("CacheError::Unavailable", no_cache().into()),
+        ("CacheError::NotACounter", CacheError::NotACounter.into()),
+        ("KeyringError::Store", KeyringError::Store(no_store()).into()),
+        ("KeyringError::TooEarly", KeyringError::TooEarly { usable_at }.into()),
+        ("KeyringError::Sealed", KeyringError::Sealed { kid: "k".to_owned(), cause: "c".to_owned() }.into()),
+        ("KeyringError::Broken", KeyringError::Broken("halves".to_owned()).into()),
+        ("AccessError::Store", AccessError::Store(no_store()).into()),
+        ("AccessError::Keyring", AccessError::Keyring(KeyringError::Broken("halves".to_owned())).into()),
+        ("GuardError::Limited", limited().into()),
+        ("GuardError::Cache", GuardError::Cache(no_cache()).into()),
+        ("CodeError::Wrong", CodeError::Wrong.into()),
+        ("CodeError::NoChallenge", CodeError::NoChallenge.into()),
+        ("CodeError::TooSoon", CodeError::TooSoon { retry_after: wait }.into()),
+        ("CodeError::ChannelNotOffered", CodeError::ChannelNotOffered.into()),
+        ("CodeError::IntentReused", CodeError::IntentReused.into()),
+        ("CodeError::Guard", CodeError::Guard(limited()).into()),
+        ("CodeError::Notify", CodeError::Notify(NotifyError::QueueFull).into()),
+        ("CodeError::Cache", CodeError::Cache(no_cache()).into()),
+        ("SignInError::Refused", SignInError::Refused.into()),
+        ("SignInError::Blocked", SignInError::Blocked.into()),
+        ("SignInError::IntentReused", SignInError::IntentReused.into()),
+        ("SignInError::Code", SignInError::Code(CodeError::Cache(no_cache())).into()),
+        ("SignInError::Store", SignInError::Store(no_store()).into()),
+        ("RefreshError::Invalid", RefreshError::Invalid.into()),
+        ("RefreshError::Reused", RefreshError::Reused.into()),
+        ("RefreshError::Ended", RefreshError::Ended.into()),
+        ("RefreshError::Store", RefreshError::Store(no_store()).into()),
+        ("EndError::InvalidToken", EndError::InvalidToken.into()),
+        ("EndError::NotFound", EndError::NotFound.into()),
+        ("EndError::Store", EndError::Store(no_store()).into()),
+        ("AccountError::NotFound", AccountError::NotFound.into()),
+        ("AccountError::Store", AccountError::Store(no_store()).into()),
+        ("CallerError::NameTaken", CallerError::NameTaken.into()),
+        ("CallerError::NotFound", CallerError::NotFound.into()),
+        ("CallerError::IntentReused", CallerError::IntentReused.into()),
+        ("CallerError::Store", CallerError::Store(no_store()).into()),
+        ("VisitorError::Guard", VisitorError::Guard(limited()).into()),
+        ("VisitorError::Cache", VisitorError::Cache(no_cache()).into()),
+    ]
+}
+
+#[test]
+fn each_error_becomes_one_status() {
+    let mut page = String::new();
+    let mut seen = BTreeSet::new();
+    for (name, status) in all() {
+        let details = status.get_error_details();
+        let info = details.error_info().expect("an ErrorInfo");
+        assert_eq!(info.domain, DOMAIN);
+        assert!(ErrorReason::from_str_name(&info.reason).is_some(), "{}", info.reason);
+        seen.insert(info.reason.clone());
+        let reason = info.reason.trim_start_matches("ERROR_REASON_");
+        writeln!(page, "{name}: {:?} {reason} {:?}", status.code(), status.message()).unwrap();
+        for field in details.bad_request().iter().flat_map(|bad| &bad.field_violations) {
+            writeln!(page, "    field {} {}", field.field, field.description).unwrap();
+        }
+        for limit in details.quota_failure().iter().flat_map(|quota| &quota.violations) {
+            writeln!(page, "    limit {}", limit.subject).unwrap();
+        }
+        for condition in details.precondition_failure().iter().flat_map(|failure| &failure.violations) {
+            let tonic_types::PreconditionViolation { r#type, subject, description } = condition;
+            writeln!(page, "    condition {type} of {subject}: {description}", type = r#type).unwrap();
+        }
+        if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+            writeln!(page, "    retry after {delay:?}").unwrap();
+        }
+    }
+    insta::assert_snapshot!(page);
+
+    // Every reason of the contract has a cause here.
+    let known = (1..200).filter_map(|number| ErrorReason::try_from(number).ok());
+    let missing: Vec<_> = known.map(|reason| reason.as_str_name()).filter(|name| !seen.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
