@@ -5,10 +5,10 @@ use std::net::Ipv6Addr;
 use countersign::proto::v1;
 use countersign::random::Random;
 use futures_util::{StreamExt, stream};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 use super::ask;
-use crate::harness::{Backend, TestApp, bearer, details, figure, mail_address, on_both_backends};
+use crate::harness::{Backend, TestApp, bearer, details, figure, mail_address, on_both_backends, storm};
 
 on_both_backends!(
     each_limit_refuses_and_says_for_how_long,
@@ -19,20 +19,25 @@ on_both_backends!(
     o6_a_network_is_one_network_whichever_address_of_it_comes,
 );
 
-/// How many of the requests are let through; all others must be refused by this limit.
-async fn admitted(app: &TestApp, limit: &str, requests: Vec<Request<v1::RequestOtpRequest>>) -> usize {
+/// How many calls are under way at a time.
+const AT_ONCE: usize = 50;
+
+/// Sends all of them at once: so many are let through, and this limit refuses the others.
+async fn admits(app: &TestApp, expected: usize, limit: &str, requests: Vec<Request<v1::RequestOtpRequest>>) {
     let answers = stream::iter(requests).map(|request| {
         let mut auth = app.node().auth();
         async move { auth.request_otp(request).await }
     });
-    let count = |answer: Result<Response<_>, Status>| {
-        if let Err(status) = &answer {
-            assert_eq!(details(status).reason, "RATE_LIMITED");
-            assert_eq!(limit_of(status), limit);
+    let (mut admitted, mut unknown) = (0, 0);
+    for answer in answers.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+        match answer.map_err(|status| (details(&status).reason, status)) {
+            Ok(_) => admitted += 1,
+            // A machine that is busy with all of this may get no answer from Redis in time; it may have counted.
+            Err((reason, _)) if reason == "DEPENDENCY_UNAVAILABLE" => unknown += 1,
+            Err((reason, status)) => assert_eq!((reason.as_str(), limit_of(&status).as_str()), ("RATE_LIMITED", limit)),
         }
-        std::future::ready(answer.is_ok())
-    };
-    answers.buffer_unordered(200).filter_map(|answer| async { count(answer).await.then_some(()) }).count().await
+    }
+    assert!(admitted <= expected && admitted + unknown >= expected, "{admitted} admitted, {unknown} unanswered");
 }
 
 /// The limit that was reached.
@@ -87,6 +92,7 @@ async fn each_limit_refuses_and_says_for_how_long(backend: Backend) {
 }
 
 async fn o4_nobody_chooses_the_address_they_are_counted_under(backend: Backend) {
+    let _storm = storm().await;
     let app = TestApp::with(backend, &[("limits.codes_per_network.count", "5")]).await;
     let requests = (0..figure(10_000, 1_000)).map(|n| {
         let any = u32::from_be_bytes(Random.bytes());
@@ -106,7 +112,7 @@ async fn o4_nobody_chooses_the_address_they_are_counted_under(backend: Backend) 
         }
         request
     });
-    assert_eq!(admitted(&app, "codes_per_network", requests.collect()).await, 5);
+    admits(&app, 5, "codes_per_network", requests.collect()).await;
     // An access token gives no more right to it, nor does a caller without the permission.
     let create = v1::CreateCallerRequest {
         name: "gateway".to_owned(),
@@ -114,7 +120,7 @@ async fn o4_nobody_chooses_the_address_they_are_counted_under(backend: Backend) 
         ..Default::default()
     };
     let key = app.node().admin().create_caller(bearer(create, &app.api_key)).await.unwrap().into_inner().api_key;
-    assert_eq!(admitted(&app, "codes_per_network", vec![bearer(from("192.0.2.1", &number(1)), &key)]).await, 0);
+    admits(&app, 0, "codes_per_network", vec![bearer(from("192.0.2.1", &number(1)), &key)]).await;
     app.stop().await;
 }
 
@@ -123,8 +129,8 @@ async fn o4_a_caller_that_acts_for_clients_is_believed(backend: Backend) {
     let requests = |from_n: usize| -> Vec<_> {
         (0..50).map(|n| bearer(from(&format!("192.0.2.{n}"), &number(from_n + n)), &app.api_key)).collect()
     };
-    assert_eq!(admitted(&app, "", requests(0)).await, 50);
-    assert_eq!(admitted(&app, "codes_per_network", requests(50)).await, 0);
+    admits(&app, 50, "", requests(0)).await;
+    admits(&app, 0, "codes_per_network", requests(50)).await;
     app.stop().await;
 }
 
@@ -147,12 +153,13 @@ fn spelled(digits: &str) -> String {
 }
 
 async fn o5_a_number_is_one_number_however_it_is_spelled(backend: Backend) {
+    let _storm = storm().await;
     let app = TestApp::with(backend, &[("limits.codes_per_network.count", "1000000")]).await;
     let spellings =
         (0..figure(10_000, 1_000)).map(|n| spelled(["09121234567", "+989121234567", "00989121234567"][n % 3]));
     let spellings: Vec<_> = spellings.filter(|text| text.chars().count() <= 40).collect();
     let requests = spellings.iter().map(|text| Request::new(ask(text))).collect();
-    assert_eq!(admitted(&app, "codes_per_identifier", requests).await, 10);
+    admits(&app, 10, "codes_per_identifier", requests).await;
 
     app.advance(3600);
     let mut accounts = Vec::new();
@@ -165,6 +172,7 @@ async fn o5_a_number_is_one_number_however_it_is_spelled(backend: Backend) {
 }
 
 async fn o5_an_address_is_one_address_however_it_is_spelled(backend: Backend) {
+    let _storm = storm().await;
     let app = TestApp::with(backend, &[("limits.codes_per_network.count", "1000000")]).await;
     let requests = (0..figure(10_000, 1_000)).map(|n| {
         let any = u64::from_be_bytes(Random.bytes());
@@ -181,11 +189,12 @@ async fn o5_an_address_is_one_address_however_it_is_spelled(backend: Backend) {
             ..Default::default()
         })
     });
-    assert_eq!(admitted(&app, "codes_per_identifier", requests.collect()).await, 10);
+    admits(&app, 10, "codes_per_identifier", requests.collect()).await;
     app.stop().await;
 }
 
 async fn o6_a_network_is_one_network_whichever_address_of_it_comes(backend: Backend) {
+    let _storm = storm().await;
     let app = TestApp::with(backend, &[("limits.codes_per_network.count", "5")]).await;
     let network = Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 0, 0, 0, 0).to_bits();
     let by = |ip: String, n: usize| bearer(from(&ip, &number(n)), &app.api_key);
@@ -193,11 +202,11 @@ async fn o6_a_network_is_one_network_whichever_address_of_it_comes(backend: Back
         let host = u64::from_be_bytes(Random.bytes());
         by(Ipv6Addr::from_bits(network | u128::from(host)).to_string(), n)
     });
-    assert_eq!(admitted(&app, "codes_per_network", addresses.collect()).await, 5);
-    assert_eq!(admitted(&app, "", vec![by("2001:db8:1:3::1".to_owned(), 0)]).await, 1, "the next network");
+    admits(&app, 5, "codes_per_network", addresses.collect()).await;
+    admits(&app, 1, "", vec![by("2001:db8:1:3::1".to_owned(), 0)]).await;
 
     let spellings = ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:c000:207", "0:0:0:0:0:ffff:c000:0207"];
     let requests = (0..40).map(|n| by(spellings[n % 4].to_owned(), 20_000 + n)).collect();
-    assert_eq!(admitted(&app, "codes_per_network", requests).await, 5);
+    admits(&app, 5, "codes_per_network", requests).await;
     app.stop().await;
 }

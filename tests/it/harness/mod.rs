@@ -70,6 +70,12 @@ pub(crate) fn figure(full: usize, short: usize) -> usize {
     if std::env::var_os("COUNTERSIGN_TEST_FULL").is_some() { full } else { short }
 }
 
+/// Thousands of calls at once: one test at a time does that, so that the others find a machine that still answers.
+pub(crate) async fn storm() -> tokio::sync::MutexGuard<'static, ()> {
+    static STORM: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    STORM.lock().await
+}
+
 const POSTGRES: &str = "COUNTERSIGN_TEST_POSTGRES_URL";
 const REDIS: &str = "COUNTERSIGN_TEST_REDIS_URL";
 
