@@ -137,9 +137,11 @@ impl Sessions {
         };
         let opened = match self.codes.redeem(challenge, code, Purpose::SignIn, &user).await {
             Ok(proof) => self.open(&proof, visitor, intent).await?,
-            // A code that was used up may have been used by this very intent, whose answer was lost.
+            // A code that was used up may have been used by this very intent, whose answer was lost. Its digest holds the
+            // code, so that asking is guessing, too.
             Err(CodeError::Wrong) => match intent {
                 Some(intent) => {
+                    self.codes.admit_repetition(challenge).await.map_err(SignInError::Code)?;
                     let now = self.clock.now();
                     let opened = self.store.opened_before(intent, now, now + self.access.lifetime()).await?;
                     opened.ok_or(SignInError::Refused)?

@@ -1,13 +1,14 @@
 //! One-time codes: made, sent, guessed at, used up. All of it lives in the cache; losing it costs a person another code.
 //!
-//! What is kept of a code is a MAC under a key that is not kept there. Four entries share a hash tag, so that a cluster keeps
-//! them together: the challenge, the count of guesses, the mark of its use, and one mark for each message sent.
+//! What is kept of a code is a MAC under a key that is not kept there.
+
+mod kept;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use self::kept::{Answered, Kept, challenge_key, decode, encode, guesses_key, message_key, repetitions_key, used_key};
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::Otp;
@@ -18,6 +19,10 @@ use crate::random::Random;
 use crate::root_key::MacKey;
 use crate::secret::Secret;
 use crate::store::Store;
+
+/// How often, within how long, a sign-in may be repeated for one challenge after its code was used up.
+const REPETITIONS: u64 = 100;
+const REPETITION_WINDOW: TimeDelta = TimeDelta::hours(1);
 
 /// The codes of this installation.
 #[derive(Clone, Debug)]
@@ -115,39 +120,6 @@ pub enum CodeError {
     /// The cache gives no answer.
     #[error(transparent)]
     Cache(#[from] CacheError),
-}
-
-/// A challenge as the cache keeps it.
-#[derive(Clone, Serialize, Deserialize)]
-struct Kept {
-    phone: Option<String>,
-    email: Option<String>,
-    purpose: Purpose,
-    code_mac: [u8; 32],
-    expires_at: DateTime<Utc>,
-    resend_at: DateTime<Utc>,
-    /// When the challenge ends however often its code is sent again.
-    ends_at: DateTime<Utc>,
-    /// How many messages have left.
-    messages: u64,
-}
-
-impl Kept {
-    fn identifier(&self) -> Option<Identifier> {
-        match (&self.phone, &self.email) {
-            (Some(phone), _) => phone.parse().ok().map(Identifier::Phone),
-            (None, Some(email)) => crate::model::EmailAddress::parse(email).ok().map(Identifier::Email),
-            (None, None) => None,
-        }
-    }
-}
-
-/// What an intent was answered with, so that it can be answered the same again.
-#[derive(Serialize, Deserialize)]
-struct Answered {
-    digest: [u8; 32],
-    challenge_id: ChallengeId,
-    at: DateTime<Utc>,
 }
 
 impl Codes {
@@ -280,6 +252,13 @@ impl Codes {
         }
     }
 
+    /// Whether it may be asked again who used a code: as often as an app repeats itself, and no oftener.
+    pub async fn admit_repetition(&self, id: ChallengeId) -> Result<(), CodeError> {
+        let deadline = self.clock.now() + REPETITION_WINDOW;
+        let count = self.cache.increment(&repetitions_key(id), deadline).await?;
+        if count.value > REPETITIONS { Err(CodeError::Wrong) } else { Ok(()) }
+    }
+
     /// Forgets a challenge whose code has served. Its mark of use stays, so that nothing can bring it back.
     pub async fn discard(&self, id: ChallengeId) -> Result<(), CacheError> {
         self.cache.delete(&challenge_key(id)).await
@@ -374,32 +353,6 @@ impl Codes {
     async fn kept(&self, id: ChallengeId) -> Result<Option<Kept>, CacheError> {
         Ok(self.cache.get(&challenge_key(id)).await?.as_deref().and_then(decode))
     }
-}
-
-fn challenge_key(id: ChallengeId) -> String {
-    format!("{{otp:{id}}}:challenge")
-}
-
-fn guesses_key(id: ChallengeId) -> String {
-    format!("{{otp:{id}}}:guesses")
-}
-
-fn used_key(id: ChallengeId) -> String {
-    format!("{{otp:{id}}}:used")
-}
-
-fn message_key(id: ChallengeId, number: u64) -> String {
-    format!("{{otp:{id}}}:message:{number}")
-}
-
-/// Only plain data is written, which always has a form in JSON.
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
-}
-
-/// What cannot be read, because another release wrote it, counts as absent.
-fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
-    serde_json::from_slice(bytes).ok()
 }
 
 #[cfg(test)]
