@@ -5,7 +5,11 @@
 //! them. Without them the tests that need them are skipped with a line that says so, but fail where `CI` is set.
 
 mod call;
+pub(crate) mod database;
+mod figure;
 mod node;
+mod redis;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +27,10 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number, request_id};
+pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
+pub(crate) use self::redis::OwnRedis;
+pub(crate) use self::wire::Wire;
 
 /// What an installation stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +276,7 @@ impl TestApp {
 pub(crate) use self::call::login;
 
 /// A database that nobody else uses.
-async fn new_database() -> String {
+pub(crate) async fn new_database() -> String {
     let server = std::env::var(POSTGRES).unwrap();
     let name = unique("test_");
     let mut connection = PgConnection::connect(&server).await.unwrap();

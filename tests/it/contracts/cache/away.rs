@@ -2,7 +2,6 @@
 //! own, started here.
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::cache::{Cache, CacheError, Signal};
@@ -10,79 +9,7 @@ use countersign::clock::Clock;
 use tokio::time::sleep;
 
 use super::{Fixture, message, next};
-
-/// A Redis that a test may stop, freeze and start again.
-struct Server {
-    port: u16,
-    process: Child,
-}
-
-impl Server {
-    /// None where `redis-server` is not installed and need not be.
-    async fn start() -> Option<Self> {
-        let installed = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_ok();
-        if !installed {
-            assert!(std::env::var_os("CI").is_none(), "redis-server must be installed where CI is set");
-            eprintln!("skipped: redis-server is not installed");
-            return None;
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { port, process: spawn(port) };
-        server.answers().await;
-        Some(server)
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    async fn answers(&self) {
-        for _ in 0..200 {
-            if Cache::connect(&self.url(), "probe", Clock::System).await.is_ok() {
-                return;
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        panic!("redis-server did not come up");
-    }
-
-    fn stop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    async fn start_again(&mut self) {
-        self.process = spawn(self.port);
-        self.answers().await;
-    }
-
-    fn signal(&self, signal: &str) {
-        Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap();
-    }
-
-    /// Sends one command in the plainest form.
-    fn tell(&self, command: &str) {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-        assert_ne!(stream.read(&mut [0; 64]).unwrap(), 0);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn spawn(port: u16) -> Child {
-    Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
+use crate::harness::OwnRedis;
 
 /// Waits until commands go through again.
 async fn serves_again(cache: &Cache) {
@@ -118,7 +45,7 @@ async fn fails_fast(fixture: &Fixture, limit: Duration) {
 
 #[tokio::test]
 async fn a_redis_that_is_killed_is_missed_briefly() {
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = OwnRedis::start().await else { return };
     let fixture = Fixture::connect(&server.url()).await;
     let mut subscription = fixture.subscribe("topic").await;
     fixture.cache.publish("topic", b"before").await.unwrap();
@@ -139,7 +66,7 @@ async fn a_redis_that_is_killed_is_missed_briefly() {
 
 #[tokio::test]
 async fn a_redis_that_hangs_is_given_up_under_load() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::start().await else { return };
     let fixture = Fixture::connect(&server.url()).await;
     let mut subscription = fixture.subscribe("topic").await;
 
@@ -164,7 +91,7 @@ async fn a_redis_that_hangs_is_given_up_under_load() {
 
 #[tokio::test]
 async fn an_emptied_redis_is_noticed() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::start().await else { return };
     let fixture = Fixture::connect(&server.url()).await;
     let mut subscription = fixture.subscribe("topic").await;
     fixture.cache.publish("topic", b"before").await.unwrap();
@@ -202,7 +129,7 @@ async fn an_emptied_redis_is_noticed() {
 
 #[tokio::test]
 async fn a_stream_trimmed_past_its_reader_is_noticed() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::start().await else { return };
     let fixture = Fixture::connect(&server.url()).await;
     let mut subscription = fixture.subscribe("topic").await;
     // Nobody reads meanwhile: what fits between here and Redis is delivered, the rest is trimmed away.
@@ -245,7 +172,7 @@ async fn an_unreachable_redis_is_told_in_one_sentence() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_as_such() {
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = OwnRedis::start().await else { return };
     server.tell("CONFIG SET requirepass correct");
     for url in [server.url(), server.url().replace("//", "//:hunter2@")] {
         let error = Cache::connect(&url, "prefix", Clock::System).await.unwrap_err().to_string();
