@@ -82,9 +82,9 @@ impl Store {
         in_transaction!(self, tx => {
             let ended: Vec<EndedSession> = sqlx::query_as(
                 "UPDATE sessions SET ended_at = $2, end_reason = $3
-                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2
+                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $4
                  RETURNING id, account_id, access_expires_at")
-                .bind(account.0).bind(cause.at).bind(reason.as_str())
+                .bind(account.0).bind(cause.at).bind(reason.as_str()).bind(cause.at - LEEWAY_LIMIT)
                 .fetch_all(&mut *tx).await?;
             for session in &ended {
                 insert_session_revocation!(tx, session, cause, reason);

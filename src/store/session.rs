@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::event::record_event;
 use super::revocation::insert_session_revocation;
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{Account, AccountId, Cause, EndReason, EventKind, Identifier, RequestId, Roles, Session, SessionId};
+use crate::model::{
+    Account, AccountId, Cause, EndReason, EventKind, Identifier, LEEWAY_LIMIT, RequestId, Roles, Session, SessionId,
+};
 
 /// A session about to be opened.
 #[derive(Clone, Debug)]
@@ -265,11 +267,11 @@ impl Store {
     }
 
     /// The token is the one before, and this is the same intent again or has only just been replaced: nothing moves but
-    /// the life of the access token that the answer will bring.
+    /// the life of the access token that the answer will bring, within the session's own.
     async fn repeat_rotation(&self, rotation: Rotation<'_>) -> Result<Option<Grant>, StoreError> {
         const STATEMENT: &str = concat!(
             "UPDATE sessions SET
-                 access_expires_at = CASE WHEN $4 < absolute_expires_at THEN $4 ELSE absolute_expires_at END
+                 access_expires_at = CASE WHEN $4 < expires_at THEN $4 ELSE expires_at END
              WHERE id = $1 AND generation = $2 + 1 AND (rotated_by = $5 OR rotated_at > $6) AND",
             alive!(),
             " RETURNING",
@@ -324,7 +326,8 @@ impl Store {
         })
     }
 
-    /// Ends every live session of an account but one.
+    /// Ends every live session of an account but one. One that has only just expired is among them: by another clock it, or
+    /// an access token of it, may still count.
     pub async fn end_sessions_of(
         &self,
         account: AccountId,
@@ -335,9 +338,10 @@ impl Store {
         in_transaction!(self, tx => {
             let ended: Vec<EndedSession> = sqlx::query_as(
                 "UPDATE sessions SET ended_at = $3, end_reason = $4
-                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $3 AND ($2 IS NULL OR id <> $2)
+                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $5 AND ($2 IS NULL OR id <> $2)
                  RETURNING id, account_id, access_expires_at")
                 .bind(account.0).bind(keep.map(|session| session.0)).bind(cause.at).bind(reason.as_str())
+                .bind(cause.at - LEEWAY_LIMIT)
                 .fetch_all(&mut *tx).await?;
             for session in &ended {
                 insert_session_revocation!(tx, session, cause, reason);

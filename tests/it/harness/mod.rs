@@ -72,11 +72,6 @@ pub(crate) fn has_services() -> bool {
     missing.is_empty()
 }
 
-/// A figure as the threats demand it where `COUNTERSIGN_TEST_FULL` is set, else one that takes less than ten seconds.
-pub(crate) fn figure(full: usize, short: usize) -> usize {
-    if std::env::var_os("COUNTERSIGN_TEST_FULL").is_some() { full } else { short }
-}
-
 /// Thousands of calls at once: one test at a time does that, so that the others find a machine that still answers.
 pub(crate) async fn storm() -> tokio::sync::MutexGuard<'static, ()> {
     static STORM: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
