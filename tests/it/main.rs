@@ -10,3 +10,5 @@ mod demo;
 mod harness;
 #[cfg(test)]
 mod life;
+#[cfg(test)]
+mod session;
