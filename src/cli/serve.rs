@@ -7,19 +7,22 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Profile, Route};
 use crate::server::{self, Listeners};
-use crate::{shutdown, telemetry};
+use crate::shutdown::{self, Signals};
+use crate::telemetry;
 
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     telemetry::start(&config.log)?;
     let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
     let app = Arc::new(App::open(config, Clock::System, None).await?);
     let (trigger, view) = shutdown::channel();
+    // Before it says that it serves: whoever reads that may ask it to stop.
+    let mut signals = Signals::listen()?;
     announce(&app, &listeners).await?;
     tokio::spawn(async move {
-        shutdown::signalled().await;
+        signals.next().await;
         trigger.pull();
         // A second signal means that somebody is out of patience.
-        shutdown::signalled().await;
+        signals.next().await;
         std::process::exit(130);
     });
     server::run(app, listeners, view).await?;
