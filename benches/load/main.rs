@@ -1,0 +1,76 @@
+//! The benchmark: how much of what this machine can do the server makes of it.
+//!
+//! ```text
+//! cargo bench --bench load                        all figures
+//! cargo bench --bench load -- --quick             the same in a fraction of the time, less exact
+//! cargo bench --bench load -- introspect echo     some of them
+//! cargo bench --bench load -- --check             fails if a budget is missed
+//! ```
+//!
+//! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
+//! number says more about the machine than about the server. The client has one core, and the process under test another.
+
+mod child;
+mod client;
+mod connection;
+mod cores;
+mod echo;
+mod figures;
+mod frame;
+mod histogram;
+mod options;
+mod request;
+mod rounds;
+mod unary;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use figures::Report;
+use options::Options;
+use rounds::Plan;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What can go wrong is told to a person, who can do nothing but read it.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == echo::ARGUMENT).is_some() {
+        echo::serve(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(options) = Options::parse(arguments)? else {
+        eprintln!("load: to be run by `cargo bench`; there is nothing to test here");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let core = cores::split()?;
+    let plan = Plan::new(options.quick);
+    let mut report = Report::new();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        if options.wants(unary::FIGURES) {
+            unary::measure(core, plan, &mut report).await?;
+        }
+        Result::Ok(())
+    })?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
+    report.save(&folder.join("load.json"))?;
+
+    let missed = report.missed();
+    if !missed.is_empty() {
+        eprintln!("load: over budget: {}", missed.join(", "));
+    }
+    Ok(if options.check && !missed.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

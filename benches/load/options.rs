@@ -1,0 +1,41 @@
+//! What was asked for on the command line.
+
+use crate::{Result, unary};
+
+/// The names of all figures.
+const KNOWN: &[&[&str]] = &[unary::FIGURES];
+
+/// What was asked for.
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) check: bool,
+    figures: Vec<String>,
+}
+
+impl Options {
+    /// Reads the command line; nothing comes of it where the program was not started as a benchmark, as `cargo test
+    /// --all-targets` does.
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let mut options = Self { quick: false, check: false, figures: Vec::new() };
+        let mut is_benchmark = false;
+        for argument in arguments {
+            match argument.as_str() {
+                "--bench" => is_benchmark = true,
+                "--quick" => options.quick = true,
+                "--check" => options.check = true,
+                name if KNOWN.concat().contains(&name) => options.figures.push(argument),
+                _ => {
+                    return Err(
+                        format!("{argument} is not known. The figures are: {}", KNOWN.concat().join(", ")).into()
+                    );
+                }
+            }
+        }
+        Ok(is_benchmark.then_some(options))
+    }
+
+    /// Whether one of these figures is asked for. Those that are measured together are printed together.
+    pub(crate) fn wants(&self, figures: &[&str]) -> bool {
+        self.figures.is_empty() || self.figures.iter().any(|asked| figures.contains(&asked.as_str()))
+    }
+}

@@ -1,0 +1,68 @@
+//! Comparisons on a machine that is shared and noisy: the targets take turns, and what is quoted is the median over the
+//! rounds, for ratios the median of each round's own ratio.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::client::{self, Measurement, Target, Window};
+
+/// How often and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) window: Window,
+}
+
+impl Plan {
+    /// What a figure deserves; a quick one shows whether all works, and is within some percent.
+    pub(crate) fn new(quick: bool) -> Self {
+        let (rounds, warm_up, measured) = if quick { (3, 100, 500) } else { (7, 300, 1500) };
+        let window = Window { warm_up: Duration::from_millis(warm_up), measured: Duration::from_millis(measured) };
+        Self { rounds, window }
+    }
+}
+
+/// What one target showed, round by round.
+pub(crate) struct Series(Vec<Measurement>);
+
+/// Drives the targets in turn.
+pub(crate) async fn interleaved<const N: usize>(targets: [&Target; N], plan: Plan) -> Result<[Series; N]> {
+    let mut series = [const { Series(Vec::new()) }; N];
+    for _ in 0..plan.rounds {
+        for (target, series) in targets.iter().zip(&mut series) {
+            series.0.push(client::run(target, plan.window).await?);
+        }
+    }
+    Ok(series)
+}
+
+impl Series {
+    /// The median of something measured.
+    pub(crate) fn median(&self, of: impl Fn(&Measurement) -> f64) -> f64 {
+        median(self.0.iter().map(of).collect())
+    }
+
+    /// The median of its ratio to what the other target showed in the same round.
+    pub(crate) fn ratio(&self, to: &Self, of: impl Fn(&Measurement) -> f64) -> f64 {
+        median(self.0.iter().zip(&to.0).map(|(mine, theirs)| of(mine) / of(theirs)).collect())
+    }
+
+    /// A remark where the server was not the bottleneck, so that its rate says less than its CPU time does.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let (server, client) = (self.median(|seen| seen.server_share), self.median(|seen| seen.client_share));
+        (server < 0.95).then(|| {
+            format!(
+                "not saturated: the server had {:.0}% of its core, the client {:.0}%",
+                server * 100.0,
+                client * 100.0
+            )
+        })
+    }
+}
+
+/// The middle of some values; of an even number, the mean of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
