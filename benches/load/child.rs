@@ -19,9 +19,9 @@ pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
 }
 
 impl Process {
-    /// Starts it, with its standard output to be read by [`Process::stdout`].
+    /// Starts it.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = command.stdin(Stdio::null()).spawn();
         Ok(Self(child.map_err(|error| format!("{} cannot be started: {error}", command.get_program().display()))?))
     }
 
@@ -29,9 +29,21 @@ impl Process {
         self.0.id()
     }
 
-    /// What it prints. There is only one.
+    /// What it prints, if its command has a pipe for that. There is only one.
     pub(crate) fn stdout(&mut self) -> Result<ChildStdout> {
-        self.0.stdout.take().ok_or_else(|| "the output is read already".into())
+        self.0.stdout.take().ok_or_else(|| "the output goes elsewhere, or is read already".into())
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
+    }
+
+    /// The memory it has, in MiB.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        Ok(f64::from(kib.ok_or("/proc/PID/status is not as expected")?.parse::<u32>()?) / 1024.0)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Write, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::task::{Context, Poll};
 use std::{env, future};
 
@@ -21,7 +22,7 @@ use crate::Result;
 use crate::child::{Process, pinned};
 
 /// The first argument of a process that is an echo.
-pub(crate) const ARGUMENT: &str = "echo";
+pub(crate) const ARGUMENT: &str = "--be-echo";
 
 /// Flow-control windows, for a stream and for a connection.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -56,7 +57,8 @@ impl Runtime {
 /// Starts an echo in a process of its own, and waits until it listens. `answer` is the size of its messages.
 pub(crate) fn start(core: usize, runtime: Runtime, answer: usize) -> Result<(Process, SocketAddr)> {
     let mut command = pinned(core, env::current_exe()?);
-    let mut process = Process::start(command.args([ARGUMENT, runtime.name(), &answer.to_string()]))?;
+    command.args([ARGUMENT, runtime.name(), &answer.to_string()]).stdout(Stdio::piped());
+    let mut process = Process::start(&mut command)?;
     let mut line = String::new();
     BufReader::new(process.stdout()?).read_line(&mut line)?;
     let address = line.trim().parse().map_err(|_| "the echo has not started")?;

@@ -16,11 +16,15 @@ mod connection;
 mod cores;
 mod echo;
 mod figures;
+mod footprint;
 mod frame;
 mod histogram;
+mod introspect;
 mod options;
+mod people;
 mod request;
 mod rounds;
+mod server;
 mod unary;
 
 use std::path::Path;
@@ -60,7 +64,13 @@ fn run() -> Result<ExitCode> {
     let plan = Plan::new(options.quick);
     let mut report = Report::new();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        if options.wants(unary::FIGURES) {
+        if options.wants(footprint::FIGURES) {
+            footprint::measure(core, &mut report).await?;
+        }
+        if options.wants(introspect::FIGURES) {
+            // The echoes stand beside it.
+            introspect::measure(core, plan, &mut report).await?;
+        } else if options.wants(unary::FIGURES) {
             unary::measure(core, plan, &mut report).await?;
         }
         Result::Ok(())

@@ -1,9 +1,9 @@
 //! What was asked for on the command line.
 
-use crate::{Result, unary};
+use crate::{Result, footprint, introspect, unary};
 
 /// The names of all figures.
-const KNOWN: &[&[&str]] = &[unary::FIGURES];
+const KNOWN: &[&[&str]] = &[footprint::FIGURES, introspect::FIGURES, unary::FIGURES];
 
 /// What was asked for.
 pub(crate) struct Options {

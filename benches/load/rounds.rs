@@ -47,6 +47,11 @@ impl Series {
         median(self.0.iter().zip(&to.0).map(|(mine, theirs)| of(mine) / of(theirs)).collect())
     }
 
+    /// A remark for a line on the slowest, so that it can be told from the usual.
+    pub(crate) fn p50(&self) -> String {
+        format!("p50 {:.0} us", self.median(|seen| seen.p50))
+    }
+
     /// A remark where the server was not the bottleneck, so that its rate says less than its CPU time does.
     pub(crate) fn remark(&self) -> Option<String> {
         let (server, client) = (self.median(|seen| seen.server_share), self.median(|seen| seen.client_share));
@@ -61,7 +66,7 @@ impl Series {
 }
 
 /// The middle of some values; of an even number, the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }

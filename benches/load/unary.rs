@@ -1,4 +1,4 @@
-//! One call, one answer: how many a second, at which cost, how late.
+//! One call, one answer, as fast as they go: what two echoes show, by themselves or beside a service.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,68 +10,86 @@ use crate::child::Process;
 use crate::client::{Measurement, Target};
 use crate::echo::{self, Payload, Runtime};
 use crate::figures::{Figure, Report};
-use crate::request::{self, Load};
-use crate::rounds::{self, Plan, Series};
+use crate::request::{Load, framed};
+use crate::rounds::{Plan, Series, interleaved};
 
 /// What is measured here.
 pub(crate) const FIGURES: &[&str] =
     &["echo", "echo_cpu", "echo_p99", "echo_default_runtime", "echo_default_runtime_cpu", "echo_default_runtime_p99"];
 
-const CONNECTIONS: usize = 16;
-const STREAMS: usize = 32;
+/// With so many calls under way, whoever answers them has always something to do.
+pub(crate) const CONNECTIONS: usize = 16;
+pub(crate) const STREAMS: usize = 32;
 
-/// Sizes of the messages that are sent to an echo and come back, where no real ones set the measure.
+/// Sizes of the messages where no real ones set the measure.
 const QUESTION: usize = 400;
 const ANSWER: usize = 150;
 
-const RATE: fn(&Measurement) -> f64 = |seen| seen.rate;
-const CPU: fn(&Measurement) -> f64 = |seen| seen.cpu;
-const P50: fn(&Measurement) -> f64 = |seen| seen.p50;
-const P99: fn(&Measurement) -> f64 = |seen| seen.p99;
+pub(crate) const RATE: fn(&Measurement) -> f64 = |seen| seen.rate;
+pub(crate) const CPU: fn(&Measurement) -> f64 = |seen| seen.cpu;
+pub(crate) const P99: fn(&Measurement) -> f64 = |seen| seen.p99;
 
-/// Measures them all in turns. The default runtime's figures are compared with those of the echo on one thread.
+/// Measures the echoes by themselves.
 pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Result<()> {
-    let load = Arc::new(echo_load());
-    let (lean, lean_address) = echo::start(core, Runtime::CurrentThread, ANSWER)?;
-    let (default, default_address) = echo::start(core, Runtime::Default, ANSWER)?;
-    let [lean, default] =
-        rounds::interleaved([&target(&lean, lean_address, &load), &target(&default, default_address, &load)], plan)
-            .await?;
-
-    report.add(Figure::new("echo", lean.median(RATE), "calls/s").remark(lean.remark()));
-    report.add(Figure::new("echo_cpu", lean.median(CPU), "us/call"));
-    report.add(Figure::new("echo_p99", lean.median(P99), "us").remark(Some(p50(&lean))));
-    let name = "echo_default_runtime";
-    report.add(
-        Figure::new(name, default.median(RATE), "calls/s").ratio(default.ratio(&lean, RATE)).remark(default.remark()),
-    );
-    report
-        .add(Figure::new("echo_default_runtime_cpu", default.median(CPU), "us/call").ratio(default.ratio(&lean, CPU)));
-    report.add(
-        Figure::new("echo_default_runtime_p99", default.median(P99), "us")
-            .ratio(default.ratio(&lean, P99))
-            .remark(Some(p50(&default))),
-    );
+    let load = Load {
+        path: "/countersign.v1.TokenService/Introspect",
+        bearer: format!("csk_{}", "0".repeat(43)),
+        bodies: vec![framed(&Payload::of_size(QUESTION))],
+        at_least: ANSWER,
+        accept: is_echo,
+        connections: CONNECTIONS,
+        streams: STREAMS,
+    };
+    let echoes = Echoes::start(core, &load, ANSWER)?;
+    let [lean, default] = echoes.targets();
+    let [lean, default] = interleaved([&lean, &default], plan).await?;
+    Echoes::report(&lean, &default, report);
     Ok(())
 }
 
-fn p50(series: &Series) -> String {
-    format!("p50 {:.0} us", series.median(P50))
+/// One echo on a single thread, one on tonic's default runtime.
+pub(crate) struct Echoes {
+    processes: [(Process, SocketAddr); 2],
+    load: Arc<Load>,
 }
 
-fn target(process: &Process, address: SocketAddr, load: &Arc<Load>) -> Target {
-    Target { address, pid: process.id(), load: Arc::clone(load) }
-}
-
-/// What an echo is asked.
-fn echo_load() -> Load {
-    Load {
-        path: "/countersign.v1.TokenService/Introspect",
-        bearer: format!("csk_{}", "0".repeat(43)),
-        bodies: vec![request::framed(&Payload::of_size(QUESTION))],
-        at_least: ANSWER,
-        accept: |message| Payload::decode(message).is_ok_and(|answer| answer.content.iter().all(|byte| *byte == b'x')),
-        connections: CONNECTIONS,
-        streams: STREAMS,
+impl Echoes {
+    /// Starts them. They are sent what the service is sent, and answer with messages of its size.
+    pub(crate) fn start(core: usize, like: &Load, answer: usize) -> Result<Self> {
+        let load = Load {
+            path: like.path,
+            bearer: like.bearer.clone(),
+            bodies: like.bodies.clone(),
+            at_least: answer,
+            accept: is_echo,
+            connections: like.connections,
+            streams: like.streams,
+        };
+        let lean = echo::start(core, Runtime::CurrentThread, answer)?;
+        let default = echo::start(core, Runtime::Default, answer)?;
+        Ok(Self { processes: [lean, default], load: Arc::new(load) })
     }
+
+    pub(crate) fn targets(&self) -> [Target; 2] {
+        self.processes.each_ref().map(|(process, address)| Target {
+            address: *address,
+            pid: process.id(),
+            load: Arc::clone(&self.load),
+        })
+    }
+
+    /// Prints what they showed. The default runtime is compared with the single thread.
+    pub(crate) fn report(lean: &Series, default: &Series, report: &mut Report) {
+        report.add(Figure::new("echo", lean.median(RATE), "calls/s").remark(lean.remark()));
+        report.add(Figure::new("echo_cpu", lean.median(CPU), "us/call"));
+        report.add(Figure::new("echo_p99", lean.median(P99), "us").remark(Some(lean.p50())));
+        let figure = |name, of, unit| Figure::new(name, default.median(of), unit).ratio(default.ratio(lean, of));
+        report.add(figure("echo_default_runtime", RATE, "calls/s").remark(default.remark()));
+        report.add(figure("echo_default_runtime_cpu", CPU, "us/call"));
+        report.add(figure("echo_default_runtime_p99", P99, "us").remark(Some(default.p50())));
+    }
+}
+
+fn is_echo(message: &[u8]) -> bool {
+    Payload::decode(message).is_ok_and(|answer| answer.content.iter().all(|byte| *byte == b'x'))
 }

@@ -1,0 +1,99 @@
+//! The real server: the binary of this crate, in a folder of its own, configured through its environment as anybody would.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::Result;
+use crate::child::{Process, pinned};
+
+/// A server that is serving.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    /// For calls that are not measured.
+    pub(crate) channel: Channel,
+    /// From its start until its health service said that it serves.
+    pub(crate) started_in: Duration,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+/// A server may take this long, with whatever it finds in its database.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a benchmark asks for differs from what people do, and the defaults guard against it.
+const SETTINGS: &[(&str, &str)] = &[
+    ("COUNTERSIGN__PROFILE", "development"),
+    ("COUNTERSIGN__GRPC__WORKERS", "1"),
+    ("COUNTERSIGN__CACHE__URL", "memory:"),
+    ("COUNTERSIGN__TOKEN__ACCESS_LIFETIME", "1h"),
+    ("COUNTERSIGN__LIMITS__CODES_PER_NETWORK__COUNT", "1000000"),
+    ("COUNTERSIGN__LIMITS__CODES_IN_ALL__COUNT", "1000000"),
+];
+
+impl Server {
+    /// Starts the embedded variant with an empty database, and waits until it serves.
+    pub(crate) async fn embedded(core: usize) -> Result<Self> {
+        let folder = TempDir::with_prefix("countersign-bench-")?;
+        let database = format!("sqlite:{}", folder.path().join("countersign.db").display());
+        let (grpc, http) = (free_port()?, free_port()?);
+        let log = folder.path().join("log");
+        let output = File::create(&log)?;
+
+        let mut command = pinned(core, env!("CARGO_BIN_EXE_countersign"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"COUNTERSIGN")) {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(folder.path())
+            .env("NO_COLOR", "1")
+            .envs(SETTINGS.iter().copied())
+            .env("COUNTERSIGN__DATABASE__URL", database)
+            .env("COUNTERSIGN__GRPC__LISTEN", grpc.to_string())
+            .env("COUNTERSIGN__HTTP__LISTEN", http.to_string())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let started = Instant::now();
+        let mut process = Process::start(&mut command)?;
+        let channel = Endpoint::from_shared(format!("http://{grpc}"))?.connect_lazy();
+        while !serves(channel.clone()).await {
+            if process.has_ended()? || started.elapsed() > PATIENCE {
+                return Err(format!("the server does not serve. It says:\n{}", fs::read_to_string(&log)?).into());
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(Self { process, address: grpc, channel, started_in: started.elapsed(), log, _folder: folder })
+    }
+
+    /// What it has printed, to either output.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// The API key that it prints in development.
+    pub(crate) fn api_key(&self) -> Result<String> {
+        let log = self.log()?;
+        let start = log.find("csk_").ok_or("the server has not printed an API key")?;
+        Ok(log[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect())
+    }
+}
+
+/// Whether whoever listens there says that it serves.
+async fn serves(channel: Channel) -> bool {
+    let answer = HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await;
+    answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+}
+
+/// An address on which nobody listens, unless somebody is quicker.
+fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
