@@ -3,13 +3,16 @@
 //! It is a layer of its own behind the interceptor, because it may have to wait: where this node's knowledge of revocations is
 //! out of date, the database has the last word on the holder's token.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, poll_fn};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
+use tonic::codegen::Body as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -22,6 +25,10 @@ use crate::app::App;
 /// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
 /// told so in this contract's terms.
 const MAX_METADATA: usize = 8 * 1024;
+
+/// How much of a refused call is read, and for how long.
+const MAX_REFUSED: usize = 64 * 1024;
+const REFUSED_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Puts the gate in front of a service.
 #[derive(Clone, Debug)]
@@ -67,16 +74,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(rule) = rule(request.uri().path()) else { return refuse(status::unknown_method()) };
+        let Some(rule) = rule(request.uri().path()) else { return refuse(status::unknown_method(), request) };
         if metadata_size(request.headers()) > MAX_METADATA {
-            return refuse(status::too_large());
+            return refuse(status::too_large(), request);
         }
         let Some(peer) = request.extensions().get::<Peer>() else {
-            return refuse(status::internal("a request came in past the interceptor"));
+            return refuse(status::internal("a request came in past the interceptor"), request);
         };
         if is_sure(peer) {
             if let Err(refusal) = decide(rule, peer) {
-                return refuse(refusal);
+                return refuse(refusal, request);
             }
             let response = self.inner.call(request);
             return Box::pin(async move { response.await.map(with_details) });
@@ -90,7 +97,7 @@ where
             });
             match decided {
                 Ok(peer) => request.extensions_mut().insert(peer),
-                Err(refusal) => return Ok(refusal.into_http()),
+                Err(refusal) => return refuse(refusal, request).await,
             };
             poll_fn(|context| inner.poll_ready(context)).await?;
             inner.call(request).await.map(with_details)
@@ -131,8 +138,27 @@ fn metadata_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
-fn refuse<E: Send + 'static>(refusal: Status) -> BoxFuture<'static, Result<Response<Body>, E>> {
-    Box::pin(std::future::ready(Ok(refusal.into_http())))
+fn refuse<E: Send + 'static>(refusal: Status, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, E>> {
+    Box::pin(async move {
+        hear_out(request.into_body()).await;
+        Ok(refusal.into_http())
+    })
+}
+
+/// Reads what a refused call sends along. An answer before its end would reset the stream; what is still under way would then
+/// count as a fault of the connection, and after some dozens of those it would be closed, with everybody else's calls on it.
+async fn hear_out(mut body: Body) {
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            read += frame.data_ref().map_or(0, bytes::Bytes::len);
+            if read > MAX_REFUSED {
+                break;
+            }
+        }
+    };
+    // Whoever has more to say than that, or takes longer, is answered all the same.
+    let _ = tokio::time::timeout(REFUSED_PATIENCE, reading).await;
 }
 
 /// The libraries below answer some faults by themselves, without the details that this contract promises.
