@@ -1,6 +1,8 @@
 //! Everything that is tested from outside: contracts that hold on every backend first, then one file per capability.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod contracts;
@@ -12,3 +14,5 @@ mod harness;
 mod life;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod tidy;
