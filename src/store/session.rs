@@ -7,7 +7,8 @@ use super::event::record_event;
 use super::revocation::insert_session_revocation;
 use super::{Store, StoreError, in_transaction, on_pool};
 use crate::model::{
-    Account, AccountId, Cause, EndReason, EventKind, Identifier, LEEWAY_LIMIT, RequestId, Roles, Session, SessionId,
+    Account, AccountId, AccountState, Cause, EndReason, EventKind, Identifier, LEEWAY_LIMIT, RequestId, Roles, Session,
+    SessionId,
 };
 
 /// A session about to be opened.
@@ -170,7 +171,7 @@ impl Store {
                 .bind(phone).bind(email).bind(now)
                 .fetch_optional(&mut *tx).await?;
             let Some(account) = account else { return Ok(Opened::Unknown) };
-            if account.state != crate::model::AccountState::Active {
+            if account.state != AccountState::Active {
                 return Ok(Opened::Blocked);
             }
             let session: Option<Session> = sqlx::query_as(
@@ -216,7 +217,7 @@ impl Store {
         // A session that has moved on was answered to, and one that has ended or expired must not come back to life.
         const STATEMENT: &str = concat!(
             "UPDATE sessions SET
-                 access_expires_at = CASE WHEN $2 < absolute_expires_at THEN $2 ELSE absolute_expires_at END
+                 access_expires_at = CASE WHEN $2 < expires_at THEN $2 ELSE expires_at END
              WHERE id = $1 AND generation = 1 AND",
             alive!(),
             " RETURNING *"
@@ -229,11 +230,14 @@ impl Store {
         if opened_with != intent.digest {
             return Ok(Some(Opened::IntentReused));
         }
+        let Some(account) = self.account(AccountId(account_id)).await? else { return Ok(Some(Opened::Unknown)) };
+        if account.state != AccountState::Active {
+            return Ok(Some(Opened::Blocked));
+        }
         let session: Option<Session> = on_pool!(self, pool => sqlx::query_as(STATEMENT)
             .bind(id).bind(access_expires_at).bind(now)
             .fetch_optional(pool).await)?;
         let Some(session) = session else { return Ok(Some(Opened::Unknown)) };
-        let Some(account) = self.account(AccountId(account_id)).await? else { return Ok(Some(Opened::Unknown)) };
         let created = account.created_at == session.created_at;
         Ok(Some(Opened::Session { account: Box::new(account), session: Box::new(session), created }))
     }
