@@ -76,6 +76,10 @@ impl Store {
                 "UPDATE signing_keys SET state = 'retired', retired_at = $2 WHERE kid = $1 AND state = 'active'")
                 .bind(current).bind(cause.at)
                 .execute(&mut *tx).await?;
+            // Somebody was here before, and the place of the active key is taken.
+            if retired.rows_affected() != 1 {
+                return Ok(false);
+            }
             let activated = match successor {
                 Successor::Pending(kid) => sqlx::query(
                     "UPDATE signing_keys SET state = 'active', activated_at = $2 WHERE kid = $1 AND state = 'pending'")
@@ -85,7 +89,7 @@ impl Store {
                     insert_key!(tx, key)
                 }
             };
-            if retired.rows_affected() != 1 || activated != 1 {
+            if activated != 1 {
                 return Ok(false);
             }
             record_event!(tx, EventKind::SigningKeyChanged, &cause, None, None);
