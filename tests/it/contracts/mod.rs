@@ -1,3 +1,4 @@
 //! What a backend promises, held against every one of them.
 
 mod cache;
+mod store;
