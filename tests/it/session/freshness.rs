@@ -84,7 +84,7 @@ async fn a_node_that_lost_its_database_recovers_by_itself() {
         assert!(mended.elapsed() < Duration::from_secs(10), "not back ten seconds after the database was");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    println!("back {:?} after the database was", mended.elapsed());
+    eprintln!("back {:?} after the database was", mended.elapsed());
     app.stop().await;
 }
 
@@ -111,7 +111,7 @@ async fn a_lost_announcement_is_made_up_for(backend: Backend) {
     let (person, other) = (newcomer(&app).await, newcomer(&app).await);
     take_back_unannounced(&app, &person).await;
     let took = refused_after(&app, 0, &person.access_token).await;
-    println!("taken in by comparison after {took:?}");
+    eprintln!("taken in by comparison after {took:?}");
     assert!(app.is_active(&other.access_token).await);
     app.stop().await;
 }

@@ -42,7 +42,7 @@ async fn r2_a_lost_answer_signs_nobody_out(backend: Backend) {
             }
         }
     }
-    println!("R2: {rounds} cut connections, {committed} after the commit, {logouts} logouts, {forks} forks");
+    eprintln!("R2: {rounds} cut connections, {committed} after the commit, {logouts} logouts, {forks} forks");
     assert_eq!((logouts, forks), (0, 0));
     assert!(committed >= rounds / 2);
     assert_eq!(events_about(store, session, "session.refresh_token_reused").await, 0);

@@ -39,7 +39,7 @@ async fn v4_a_revocation_counts_here_at_once_and_elsewhere_soon() {
     }
     took.sort();
     let at = |percent: usize| took[(took.len() - 1) * percent / 100];
-    println!("V4: {count} revocations, elsewhere after p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
+    eprintln!("V4: {count} revocations, elsewhere after p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
     assert!(at(100) < BOUND);
     if std::env::var_os("COUNTERSIGN_TEST_FULL").is_some() {
         assert!(at(99) <= Duration::from_millis(50));
@@ -114,7 +114,7 @@ async fn v1_an_emptied_redis_brings_nothing_back() {
     };
     tokio::join!(take_back, watch.ask(&app, 0), watch.ask(&app, 1), watch.ask(&app, 2));
     let (asked, accepted) = (watch.asked.into_inner(), watch.accepted.into_inner());
-    println!("V1: {flushes} rounds of FLUSHALL under load, {asked} answers about revoked tokens, {accepted} accepted");
+    eprintln!("V1: {flushes} rounds of FLUSHALL under load, {asked} answers about revoked tokens, {accepted} accepted");
     assert_eq!(accepted, 0);
     app.stop().await;
 }

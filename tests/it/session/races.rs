@@ -43,7 +43,7 @@ async fn r8_whatever_ends_a_session_wins_over_a_refresh(backend: Backend) {
         let last = tokens.last().map_or(&person.refresh_token, |tokens| &tokens.refresh_token);
         usable += usize::from(refresh(&app, last).await.is_ok());
     }
-    println!("R8: {races} races, {refreshed} refreshes among them, {usable} tokens usable afterwards");
+    eprintln!("R8: {races} races, {refreshed} refreshes among them, {usable} tokens usable afterwards");
     assert_eq!(usable, 0);
     app.stop().await;
 }

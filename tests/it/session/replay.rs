@@ -30,7 +30,7 @@ async fn storm(app: &TestApp, token: &str, calls: usize, intent: &str) -> String
         }
     }
     if shed > 0 {
-        println!("{shed} calls were asked to come again");
+        eprintln!("{shed} calls were asked to come again");
     }
     assert_eq!(successors.len(), 1);
     let successor = successors.into_iter().next().unwrap();
@@ -63,7 +63,7 @@ async fn r1_parallel_refreshes_on_three_nodes_have_one_successor() {
     let session = session_of(&app, &person.access_token);
     let store = &app.node().app().store;
     let generation = number(store, "SELECT generation FROM sessions WHERE id = $1", &[session.0]).await;
-    println!("R1: {rounds} rounds of {parallel} on 3 nodes, {generation} generations");
+    eprintln!("R1: {rounds} rounds of {parallel} on 3 nodes, {generation} generations");
     assert_eq!(usize::try_from(generation).unwrap(), rounds + 1);
     assert_eq!(events_about(store, session, "session.refresh_token_reused").await, 0);
     app.stop().await;
@@ -81,7 +81,7 @@ async fn r3_grace_reaches_back_one_step_only(backend: Backend) {
         let gone = reason(refresh(&app, &third.refresh_token).await) == "SESSION_ENDED";
         dead += usize::from(gone && !app.is_active(&third.access_token).await);
     }
-    println!("R3: {dead} of {rounds} sessions dead");
+    eprintln!("R3: {dead} of {rounds} sessions dead");
     assert_eq!(dead, rounds);
     app.stop().await;
 }
@@ -109,6 +109,6 @@ async fn r4_a_replay_ends_the_session(backend: Backend) {
         let revocations = number(store, "SELECT COUNT(*) FROM revocations WHERE target = $1", &[session.0]).await;
         assert_eq!(revocations, 1);
     }
-    println!("R4: {} replays, {sessions} sessions dead, 1 event each", sessions * EACH);
+    eprintln!("R4: {} replays, {sessions} sessions dead, 1 event each", sessions * EACH);
     app.stop().await;
 }

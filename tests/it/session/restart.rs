@@ -44,7 +44,7 @@ async fn r6_a_restart_revives_nothing_and_loses_nothing(backend: Backend) {
             }
         }
     }
-    println!("R6: {restarts} restarts with {rotated} rotated tokens each, {revived} revived, {lost} sessions lost");
+    eprintln!("R6: {restarts} restarts with {rotated} rotated tokens each, {revived} revived, {lost} sessions lost");
     assert_eq!((revived, lost), (0, 0));
     app.stop().await;
 }

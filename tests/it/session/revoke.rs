@@ -129,7 +129,7 @@ async fn v6_what_is_not_ones_own_stays(backend: Backend) {
         revoked += usize::from(!app.is_active(&victim.access_token).await);
         refresh(&app, &victim.refresh_token).await.unwrap();
     }
-    println!("V6: {tried} foreign revocations, {revoked} revoked");
+    eprintln!("V6: {tried} foreign revocations, {revoked} revoked");
     assert_eq!(revoked, 0);
     app.stop().await;
 }

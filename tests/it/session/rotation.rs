@@ -122,7 +122,7 @@ async fn t12_rotations_under_load_refuse_nobody() {
     };
     tokio::join!(rotations, load(0), load(1));
     let (asked, refused) = (asked.into_inner(), refused.into_inner());
-    println!("T12: 5 rotations, {asked} answers, {refused} false refusals");
+    eprintln!("T12: 5 rotations, {asked} answers, {refused} false refusals");
     assert_eq!(refused, 0);
     app.stop().await;
 }
