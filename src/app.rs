@@ -11,7 +11,7 @@ use crate::config::{Config, Profile};
 use crate::credential::Codes;
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
-use crate::model::{CodeMessage, Permission};
+use crate::model::{Cause, CodeMessage, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
@@ -108,27 +108,34 @@ impl App {
         }
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
-        let cache = Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, clock.clone()).await?;
+        // What introspection stands on must not queue behind a flood of sign-ins.
+        let vital = store.set_apart(url).await?;
+        let patience = config.cache.timeout.to_std().unwrap_or_default();
+        let cache =
+            Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, patience, clock.clone()).await?;
         let notifier = Notifier::start(&config.notify, observer)?;
 
         let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
         let longest_token = longest_token(&config);
         let keys = config.keys.clone();
-        let keyring = Keyring::open(store.clone(), clock.clone(), keys, longest_token, &root_keys).await?;
+        let keyring = Keyring::open(vital.clone(), clock.clone(), keys, longest_token, &root_keys).await?;
         let keyring = Arc::new(keyring);
         let replica = Arc::new(Replica::default());
-        let revocations = Revocations::new(Arc::clone(&replica), store.clone(), cache.clone(), clock.clone());
+        let revocations = Revocations::new(Arc::clone(&replica), vital.clone(), cache.clone(), clock.clone());
         revocations.reconcile().await?;
         let revocations = Arc::new(revocations);
         let access = Arc::new(AccessTokens::new(
             Arc::clone(&keyring),
             Arc::clone(&replica),
-            store.clone(),
+            vital.clone(),
             clock.clone(),
             config.token.clone(),
             config.revocation.bound,
         ));
-        let callers = Callers::open(store.clone(), mac(Purpose::DeriveApiKeys)).await?;
+        let callers = Callers::open(vital, mac(Purpose::DeriveApiKeys)).await?;
+        if config.profile == Profile::Production {
+            callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
+        }
         let guard = Guard::new(cache.clone(), clock.clone(), config.limits.clone(), mac(Purpose::HashCodes));
         let codes = Codes {
             cache: cache.clone(),
@@ -178,7 +185,7 @@ impl App {
             return Ok(None);
         }
         let all = Permission::ALL.iter().copied().collect();
-        let cause = crate::model::Cause::system(self.clock.now());
+        let cause = Cause::system(self.clock.now());
         Ok(Some(self.callers.create_for_development(DEVELOPMENT_CALLER, all, &cause).await?))
     }
 }

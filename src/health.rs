@@ -53,9 +53,18 @@ impl State {
     /// Looks at everything once.
     pub async fn look(&self, app: &App) {
         let (store, cache) = tokio::join!(timeout(PATIENCE, app.store.ping()), timeout(PATIENCE, app.cache.ping()));
-        self.store.store(matches!(store, Ok(Ok(()))), Ordering::Relaxed);
-        self.cache.store(matches!(cache, Ok(Ok(()))), Ordering::Relaxed);
+        note(&self.store, matches!(store, Ok(Ok(()))), "the database");
+        note(&self.cache, matches!(cache, Ok(Ok(()))), "the cache");
         let fresh = app.replica.is_fresh(app.clock.now(), app.config.revocation.bound);
         self.fresh.store(fresh, Ordering::Relaxed);
+    }
+}
+
+/// Notes whether something answers, and says so where that has changed: once, however many calls fail meanwhile.
+fn note(flag: &AtomicBool, works: bool, what: &str) {
+    match (flag.swap(works, Ordering::Relaxed), works) {
+        (true, false) => tracing::warn!("{what} does not answer"),
+        (false, true) => tracing::info!("{what} answers"),
+        _ => {}
     }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod redis;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -88,17 +89,18 @@ enum Source {
 impl Cache {
     /// Connects to `memory:`, or to a `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`,
     /// `redis-cluster://` or `rediss-cluster://` address. The prefix keeps several installations in one Redis apart; it
-    /// must hold no braces, or it would decide where a cluster keeps a key.
+    /// must hold no braces, or it would decide where a cluster keeps a key. Who does not answer within `patience` counts as
+    /// away.
     ///
     /// Redis connections live on the runtime that this is called from; commands may come from any other.
-    pub async fn connect(url: &str, key_prefix: &str, clock: Clock) -> Result<Self, CacheError> {
+    pub async fn connect(url: &str, key_prefix: &str, patience: Duration, clock: Clock) -> Result<Self, CacheError> {
         if url == "memory:" {
             return Ok(Self::Memory(MemoryCache::new(clock)));
         }
         if key_prefix.contains(['{', '}']) {
             return Err(CacheError::BadUrl("the key prefix must not hold braces".into()));
         }
-        RedisCache::connect(url, key_prefix, clock).await.map(Self::Redis)
+        RedisCache::connect(url, key_prefix, patience, clock).await.map(Self::Redis)
     }
 
     /// Asks for a sign of life.

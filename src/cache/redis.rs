@@ -9,6 +9,7 @@ mod line;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use bytes::Bytes;
@@ -73,9 +74,14 @@ impl fmt::Debug for RedisCache {
 }
 
 impl RedisCache {
-    pub(super) async fn connect(url: &str, key_prefix: &str, clock: Clock) -> Result<Self, CacheError> {
+    pub(super) async fn connect(
+        url: &str,
+        key_prefix: &str,
+        patience: Duration,
+        clock: Clock,
+    ) -> Result<Self, CacheError> {
         let address = Address::parse(url)?;
-        let line = Supervised::connect(&address).await?;
+        let line = Supervised::connect(&address, patience).await?;
         Ok(Self(Arc::new(Shared { address, prefix: key_prefix.to_owned(), clock, line, runtime: Handle::current() })))
     }
 

@@ -10,7 +10,7 @@ use crate::identity::Callers;
 use crate::model::{Actor, CallerName, Cause, Permission, SigningKey};
 use crate::root_key::{MacKey, Purpose};
 use crate::store::Store;
-use crate::token::Keyring;
+use crate::token::{Haste, Keyring};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CallerCommand {
@@ -48,6 +48,9 @@ pub(super) enum KeysCommand {
         /// Put a new key to use at once; verifiers with a cached set refuse its tokens until they ask again.
         #[arg(long)]
         force: bool,
+        /// For a key that has leaked: put a new key to use at once and delete every other, whose tokens then stop to count.
+        #[arg(long)]
+        revoke: bool,
     },
 }
 
@@ -87,7 +90,14 @@ impl KeysCommand {
         let keyring = Keyring::open(store, Clock::System, config.keys.clone(), longest, &root_keys).await?;
         match self {
             Self::List => keyring.keys().records.iter().for_each(print_key),
-            Self::Rotate { force } => print_key(&keyring.rotate(force, &by_operator()).await?),
+            Self::Rotate { force, revoke } => {
+                let haste = match (revoke, force) {
+                    (true, _) => Haste::Leaked,
+                    (false, true) => Haste::Forced,
+                    (false, false) => Haste::None,
+                };
+                print_key(&keyring.rotate(haste, &by_operator()).await?);
+            }
         }
         Ok(())
     }

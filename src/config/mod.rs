@@ -70,7 +70,7 @@ section! {
 }
 section! {
     /// `[cache]`
-    CacheConfig { url: Secret<String>, key_prefix: String, }
+    CacheConfig { url: Secret<String>, key_prefix: String, timeout: TimeDelta, }
 }
 section! {
     /// `[token]`

@@ -19,8 +19,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let grpc = self::grpc(s);
     let http_listen = address(s, "http.listen");
     let database = self::database(s);
-    let cache_url = s.secret("cache.url");
-    let cache = CacheConfig { url: cache_url.into(), key_prefix: s.text("cache.key_prefix").to_owned() };
+    let cache = self::cache(s);
     let root_key = root_key(s, "secrets.root_key");
     let previous_root_key = self::root_key(s, "secrets.previous_root_key");
     let token = self::token(s);
@@ -38,7 +37,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         grpc: grpc?,
         http_listen: http_listen?,
         database: database?,
-        cache,
+        cache: cache?,
         root_key: root_key?,
         previous_root_key: previous_root_key?,
         token: token?,
@@ -65,6 +64,13 @@ fn database(s: &mut Settings) -> Option<Database> {
     let url = s.secret("database.url");
     let max_connections = s.number("database.max_connections", 1..=1000);
     Some(Database { url: url.into(), max_connections: max_connections?, migrate: s.flag("database.migrate") })
+}
+
+fn cache(s: &mut Settings) -> Option<CacheConfig> {
+    let url = s.secret("cache.url");
+    let timeout = span(s, "cache.timeout", "5ms", "10s");
+    let key_prefix = s.text("cache.key_prefix").to_owned();
+    Some(CacheConfig { url: url.into(), key_prefix, timeout: timeout? })
 }
 
 fn token(s: &mut Settings) -> Option<Token> {

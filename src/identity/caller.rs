@@ -25,6 +25,8 @@ pub struct Callers {
     /// Yields the key that a repeated request is answered with again.
     derive: MacKey,
     by_hash: ArcSwap<HashMap<[u8; 32], Arc<Caller>>>,
+    /// One reading at a time, so that an older one never takes a newer one's place.
+    reading: tokio::sync::Mutex<()>,
 }
 
 /// Why a caller could not be changed.
@@ -57,13 +59,14 @@ impl From<CallerConflict> for CallerError {
 impl Callers {
     /// Reads who may call.
     pub async fn open(store: Store, derive: MacKey) -> Result<Self, StoreError> {
-        let callers = Self { store, derive, by_hash: ArcSwap::default() };
+        let callers = Self { store, derive, by_hash: ArcSwap::default(), reading: tokio::sync::Mutex::default() };
         callers.reload().await?;
         Ok(callers)
     }
 
     /// Reads who may call again.
     pub async fn reload(&self) -> Result<(), StoreError> {
+        let _reading = self.reading.lock().await;
         let by_hash = self.store.callers().await?.into_iter().filter_map(|stored| {
             let hash = <[u8; 32]>::try_from(stored.key_hash).ok()?;
             Some((hash, Arc::new(stored.caller)))
@@ -110,6 +113,15 @@ impl Callers {
             added => added,
         };
         added.map(|(_, key)| key)
+    }
+
+    /// Shuts the caller of this name out, if there is one.
+    pub async fn shut_out(&self, name: &str, cause: &Cause) -> Result<(), CallerError> {
+        match self.id_of(name).await {
+            Ok(id) => self.delete(id, cause).await,
+            Err(CallerError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn add(

@@ -39,9 +39,11 @@ pub(super) async fn compare(app: Arc<App>) {
 }
 
 async fn compare_once(app: &App) -> Result<(), String> {
-    app.revocations.reconcile().await.map_err(|error| error.to_string())?;
-    app.callers.reload().await.map_err(|error| error.to_string())?;
-    app.keyring.reload().await.map_err(|error| error.to_string())
+    // Each by itself: one that fails must not keep the others from going on.
+    let revocations = app.revocations.reconcile().await.map_err(|error| error.to_string());
+    let callers = app.callers.reload().await.map_err(|error| error.to_string());
+    let keys = app.keyring.reload().await.map_err(|error| error.to_string());
+    revocations.and(callers).and(keys)
 }
 
 /// Listens to the other nodes, for as long as the node lives.

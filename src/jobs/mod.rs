@@ -17,6 +17,7 @@ use crate::store::Purged;
 
 /// How often a node looks whether a key is due.
 const ROTATION_CHECK: Duration = Duration::from_mins(1);
+
 /// Starts them all. They end with the service.
 #[must_use]
 pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shutdown) -> JoinSet<()> {

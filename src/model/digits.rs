@@ -1,7 +1,8 @@
 //! Digits as keyboards of the world type them, and what people put between them.
 
 /// The ASCII digit that an ASCII, Arabic-Indic, Persian or full-width one stands for.
-pub(super) fn digit(character: char) -> Option<char> {
+#[must_use]
+pub fn digit(character: char) -> Option<char> {
     let zero = match character {
         '0'..='9' => '0',
         '\u{660}'..='\u{669}' => '\u{660}',

@@ -19,6 +19,7 @@ mod signing_key;
 pub use account::{Account, AccountState, Roles};
 pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
 pub use client::{ClientContext, Network};
+pub use digits::digit;
 pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Actor, Cause, EventKind};
 pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};

@@ -54,6 +54,7 @@ impl Notifier {
         let (queue, mut waiting) = mpsc::channel::<CodeMessage>(config.queue);
         let webhook = Arc::new(Webhook::new(&config.webhook)?);
         let (sms, email) = (config.sms, config.email);
+        let all = u32::try_from(config.senders).unwrap_or(u32::MAX);
         let senders = Arc::new(Semaphore::new(config.senders));
         let worker = tokio::spawn(async move {
             while let Some(message) = waiting.recv().await {
@@ -69,7 +70,6 @@ impl Notifier {
                 });
             }
             // Whoever flushes waits for the last of them.
-            let all = u32::try_from(senders.available_permits()).unwrap_or(u32::MAX);
             let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
         Ok(Self { queue, sms, email, worker: Arc::new(Mutex::new(Some(worker))) })

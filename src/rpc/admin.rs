@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::model::{CallerId, CallerName, Cause};
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
-use crate::token::Change;
+use crate::token::{Change, Haste};
 
 #[derive(Debug)]
 pub(super) struct Admin(pub(super) Arc<App>);
@@ -115,7 +115,13 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
         let cause = self.cause(&request)?;
         let keyring = &self.0.keyring;
-        let key = keyring.rotate(request.get_ref().force, &cause).await?;
+        let v1::RotateSigningKeyRequest { force, revoke } = *request.get_ref();
+        let haste = match (revoke, force) {
+            (true, _) => Haste::Leaked,
+            (false, true) => Haste::Forced,
+            (false, false) => Haste::None,
+        };
+        let key = keyring.rotate(haste, &cause).await?;
         self.0.revocations.announce(Change::SigningKeys);
         let key = convert::signing_key(&key, keyring.usable_at(&key));
         Ok(Response::new(v1::RotateSigningKeyResponse { key: Some(key) }))

@@ -1,11 +1,16 @@
 //! `grpc.health.v1.Health`: what each service is fit for, told from the real state of what it stands on.
 
+use std::time::Duration;
+
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::SERVICES;
 use crate::health::Part;
+
+/// How long the last word takes to leave.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// The state that is reported.
 #[derive(Clone, Debug)]
@@ -24,6 +29,15 @@ impl Health {
     #[must_use]
     pub fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    /// Ends the streams of those who watch, which would otherwise keep their connections open. They have been told before
+    /// that nothing is served here.
+    pub async fn end(&self) {
+        tokio::time::sleep(LAST_WORD).await;
+        for service in SERVICES.iter().map(|(service, _)| *service).chain([""]) {
+            self.reporter.clone().clear_service_status(service).await;
+        }
     }
 
     /// Notes how things stand. The node as a whole serves where it can judge tokens: that is what others wait for.

@@ -8,6 +8,7 @@ mod gate;
 mod health;
 mod peer;
 mod policy;
+mod sized;
 mod status;
 mod token;
 mod validate;
@@ -22,14 +23,17 @@ use tower::layer::util::{Identity, Stack};
 pub use self::gate::GateLayer;
 pub use self::health::Health;
 pub use self::peer::Identify;
+use self::sized::Sized;
 use crate::app::App;
 use crate::health::Part;
 use crate::proto::{DESCRIPTORS, v1};
 
 /// The largest message that is read, but for batches.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// The largest message of the token service, whose batches carry a thousand tokens.
+/// The largest batch of tokens.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
+/// What batches are sent to.
+const BATCH: &str = "/countersign.v1.TokenService/BatchIntrospect";
 
 /// All services of one worker.
 #[must_use]
@@ -37,10 +41,12 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     let mut routes = RoutesBuilder::default();
     let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(Arc::clone(app)));
     let token = v1::token_service_server::TokenServiceServer::new(token::Token(Arc::clone(app)));
+    let batches = token.clone().max_decoding_message_size(MAX_BATCH);
+    let token = Sized::new(token.max_decoding_message_size(MAX_MESSAGE), batches, BATCH);
     let account = v1::account_service_server::AccountServiceServer::new(account::Accounts(Arc::clone(app)));
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Admin(Arc::clone(app)));
     routes
-        .add_service(token.max_decoding_message_size(MAX_BATCH))
+        .add_service(token)
         .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
         .add_service(admin.max_decoding_message_size(MAX_MESSAGE))

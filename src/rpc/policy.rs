@@ -9,8 +9,10 @@ use crate::model::Permission;
 /// Who may call an RPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Anyone.
+    /// Anyone, whoever they are.
     Anyone,
+    /// Anyone; what it does depends on whose access token comes along, if one does.
+    AnyoneOrHolder,
     /// The holder of an access token, but not an anonymous one.
     Person,
     /// The holder of any access token, or a caller with this permission.
@@ -35,7 +37,7 @@ const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.AuthService/Login", Rule::Anyone),
     ("/countersign.v1.AuthService/IssueAnonymousToken", Rule::Anyone),
     // Whoever has the refresh token may; without one, the handler wants an access token.
-    ("/countersign.v1.AuthService/Logout", Rule::Anyone),
+    ("/countersign.v1.AuthService/Logout", Rule::AnyoneOrHolder),
     ("/countersign.v1.AuthService/LogoutAll", Rule::Person),
     ("/countersign.v1.AccountService/GetProfile", Rule::Person),
     ("/countersign.v1.AccountService/ListSessions", Rule::Person),
@@ -67,7 +69,7 @@ pub(crate) fn decide(rule: Rule, peer: &Peer) -> Result<(), Status> {
     }
     let is_person = peer.holder.as_ref().is_some_and(|holder| !holder.token.claims.anon);
     let allowed = match rule {
-        Rule::Anyone => true,
+        Rule::Anyone | Rule::AnyoneOrHolder => true,
         Rule::Person => is_person,
         Rule::HolderOr(permission) => peer.holder.is_some() || peer.may(permission),
         Rule::Caller(permission) => peer.may(permission),

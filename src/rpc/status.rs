@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::cache::CacheError;
 use crate::credential::CodeError;
@@ -110,9 +110,10 @@ impl From<StoreError> for Status {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(cause) => {
-                tracing::warn!(%cause, "the database does not answer");
+                debug!(%cause, "the database does not answer");
                 unavailable()
             }
+            StoreError::Leaving => unavailable(),
             StoreError::Internal(cause) => internal(cause),
         }
     }
@@ -122,7 +123,7 @@ impl From<CacheError> for Status {
     fn from(error: CacheError) -> Self {
         match error {
             CacheError::Unavailable(_) | CacheError::Unreachable { .. } => {
-                tracing::warn!(%error, "the cache does not answer");
+                debug!(%error, "the cache does not answer");
                 unavailable()
             }
             CacheError::BadUrl(_) | CacheError::NotACounter => internal(error),

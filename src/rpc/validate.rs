@@ -11,7 +11,7 @@ use tonic_types::FieldViolation;
 
 use super::peer::Peer;
 use super::status;
-use crate::model::{Channel, ClientContext, EmailAddress, Identifier, Permission, Phone, Region, RequestId};
+use crate::model::{Channel, ClientContext, EmailAddress, Identifier, Permission, Phone, Region, RequestId, digit};
 use crate::proto::v1;
 
 /// The faults found so far.
@@ -103,7 +103,7 @@ impl Faults {
 
     /// Digits, whichever script they are written in.
     pub(crate) fn code(&mut self, field: &str, text: &str, length: usize) -> String {
-        let digits: Option<String> = text.trim().chars().take(length + 1).map(ascii_digit).collect();
+        let digits: Option<String> = text.trim().chars().take(length + 1).map(digit).collect();
         match digits {
             Some(digits) if digits.len() == length => digits,
             _ => {
@@ -176,14 +176,4 @@ impl Faults {
 /// The opaque form of a cursor.
 pub(crate) fn page_token(cursor: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(cursor)
-}
-
-fn ascii_digit(character: char) -> Option<char> {
-    let value = match character {
-        '0'..='9' => u32::from(character) - u32::from('0'),
-        '\u{6f0}'..='\u{6f9}' => u32::from(character) - 0x6f0,
-        '\u{660}'..='\u{669}' => u32::from(character) - 0x660,
-        _ => return None,
-    };
-    char::from_digit(value, 10)
 }

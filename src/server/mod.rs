@@ -1,7 +1,6 @@
 //! The running service: listeners, one event loop per core behind them, HTTP beside them, and an orderly end.
 //!
-//! Each worker is a thread with an event loop of its own, so that no call moves between cores and no lock is shared on the way
-//! of an introspection. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
+//! Each worker is a thread with an event loop of its own, so that no call moves between cores. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
 
 mod connection;
 mod worker;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -72,7 +72,9 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     let (end_of_jobs, jobs_shutdown) = shutdown::channel();
     let mut jobs = jobs::start(&app, &health, &state, &jobs_shutdown);
     let drain = app.config.grpc.drain.to_std().unwrap_or_default();
-    let workers = (0..worker_count(&app)).map(|number| Worker::start(number, &app, &health, &shutdown, drain));
+    let (end_of_workers, all_drained) = shutdown::channel();
+    let start = |number| Worker::start(number, &app, &health, &shutdown, drain, all_drained.clone());
+    let workers = (0..worker_count(&app)).map(start);
     let workers = workers.collect::<io::Result<Vec<_>>>()?;
 
     let http_shutdown = shutdown.clone();
@@ -89,7 +91,8 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     state.leave();
     health.report(|part| state.works(part)).await;
     drop(grpc);
-    let threads: Vec<_> = workers.into_iter().map(Worker::close).collect();
+    let (threads, ()) = tokio::join!(join_all(workers.into_iter().map(Worker::drain)), health.end());
+    end_of_workers.pull();
     let drained = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
     if drained.await.is_err() {
         warn!("a worker ended out of order");
@@ -117,7 +120,9 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+                if let Some(worker) =
+                    workers.iter().filter(|worker| worker.is_alive()).min_by_key(|worker| worker.load())
+                {
                     worker.hand(stream);
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
@@ -44,6 +44,7 @@ mod limits {
 pub(super) struct Worker {
     connections: mpsc::UnboundedSender<std::net::TcpStream>,
     open: Arc<AtomicUsize>,
+    drained: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
 }
 
@@ -55,17 +56,29 @@ impl Worker {
         health: &Health,
         shutdown: &Shutdown,
         drain: Duration,
+        mut all_drained: Shutdown,
     ) -> io::Result<Self> {
         let (connections, handed) = mpsc::unbounded_channel();
+        let (is_drained, drained) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let service = serve(Arc::clone(app), health.clone(), handed, Arc::clone(&open), shutdown.clone(), drain);
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            runtime.block_on(service);
+            runtime.block_on(async {
+                service.await;
+                // Connections to the database live on the event loop that opened them, and others may be using them.
+                let _ = is_drained.send(());
+                all_drained.requested().await;
+            });
             // What has had its time is cut off here; nothing waits for it.
             runtime.shutdown_background();
         })?;
-        Ok(Self { connections, open, thread })
+        Ok(Self { connections, open, drained, thread })
+    }
+
+    /// Whether it still takes connections.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.connections.is_closed()
     }
 
     /// How many connections it has.
@@ -82,9 +95,13 @@ impl Worker {
         }
     }
 
-    /// Hands it no more.
-    pub(super) fn close(self) -> JoinHandle<()> {
-        self.thread
+    /// Hands it no more, and waits until what it had is finished. The thread goes on until all are.
+    pub(super) async fn drain(self) -> JoinHandle<()> {
+        let Self { connections, drained, thread, .. } = self;
+        drop(connections);
+        // A worker that has ended has nothing left to finish.
+        let _ = drained.await;
+        thread
     }
 }
 

@@ -61,9 +61,14 @@ impl Sessions {
         client: &ClientContext,
     ) -> Result<usize, EndError> {
         let cause = self.cause(Actor::Account(owner), client);
-        let ended = self.store.end_sessions_of(owner, keep, EndReason::EndedByOwner, &cause).await?;
-        self.take_back(&ended, &cause);
-        Ok(ended.len())
+        let this = self.clone();
+        to_its_end(async move {
+            let ended = this.store.end_sessions_of(owner, keep, EndReason::EndedByOwner, &cause).await?;
+            this.take_back(&ended, &cause);
+            this.take_back(&this.store.ended_sessions_of(owner, cause.at).await?, &cause);
+            Ok(ended.len())
+        })
+        .await
     }
 
     /// Takes one access token back.
@@ -76,8 +81,13 @@ impl Sessions {
         let cause = self.cause(actor, client);
         let expires_at = DateTime::from_timestamp(token.claims.exp, 0).unwrap_or(cause.at) + LEEWAY_LIMIT;
         if expires_at > cause.at {
-            let revoked = self.store.revoke_token(token.claims.jti, Some(token.claims.sub), expires_at, &cause).await?;
-            self.revocations.apply(&[revoked]);
+            let (this, jti, sub) = (self.clone(), token.claims.jti, token.claims.sub);
+            to_its_end(async move {
+                let revoked = this.store.revoke_token(jti, Some(sub), expires_at, &cause).await?;
+                this.revocations.apply(&[revoked]);
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }
@@ -92,16 +102,25 @@ impl Sessions {
         // No token that still verifies can be around for longer.
         let last = cause.at + self.access.keyring.keys().longest_token + LEEWAY_LIMIT;
         let expires_at = until.map_or(last, |until| until.min(last));
-        let revocations = match target {
-            Target::Token(token) => vec![self.store.revoke_token(token, None, expires_at, cause).await?],
-            Target::Account(account) => self.store.revoke_account(account, expires_at, cause).await?,
-            Target::Session(session) => {
-                self.end_one(session, None, EndReason::Blacklisted, cause).await?;
-                Vec::new()
+        if let Target::Session(session) = target {
+            self.end_one(session, None, EndReason::Blacklisted, cause).await?;
+            return Ok(cause.at);
+        }
+        let (this, at, cause) = (self.clone(), cause.at, cause.clone());
+        to_its_end(async move {
+            match target {
+                Target::Token(token) => {
+                    this.revocations.apply(&[this.store.revoke_token(token, None, expires_at, &cause).await?]);
+                }
+                Target::Account(account) => {
+                    this.revocations.apply(&this.store.revoke_account(account, expires_at, &cause).await?);
+                    this.take_back(&this.store.ended_sessions_of(account, cause.at).await?, &cause);
+                }
+                Target::Session(_) => {}
             }
-        };
-        self.revocations.apply(&revocations);
-        Ok(cause.at)
+            Ok(at)
+        })
+        .await
     }
 
     /// Tells whether the session was live.
@@ -112,13 +131,32 @@ impl Sessions {
         reason: EndReason,
         cause: &Cause,
     ) -> Result<bool, EndError> {
-        let ended = self.store.end_session(id, owner, reason, cause).await?;
-        self.take_back(ended.as_slice(), cause);
-        Ok(ended.is_some())
+        let (this, cause) = (self.clone(), cause.clone());
+        to_its_end(async move {
+            if let Some(ended) = this.store.end_session(id, owner, reason, &cause).await? {
+                this.take_back(&[ended], &cause);
+                return Ok(true);
+            }
+            // It may have been ended by an earlier try whose answer was lost, on a node that did not come to tell the others.
+            let earlier = this.store.ended_session(id, owner).await?;
+            this.take_back(earlier.as_slice(), &cause);
+            Ok(false)
+        })
+        .await
     }
 
     fn take_back(&self, ended: &[EndedSession], cause: &Cause) {
         let revocations: Vec<Revocation> = ended.iter().map(|session| session.revocation(cause.at)).collect();
         self.revocations.apply(&revocations);
+    }
+}
+
+/// Does something to its end, even when the caller goes away in the middle: what was committed must be applied as well.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, EndError> {
+    match tokio::spawn(work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(StoreError::Leaving.into()),
     }
 }

@@ -22,7 +22,7 @@ use crate::store::{Grant, Intent, NewSession, OpenSession, Opened, Refreshed, Ro
 use crate::token::{AccessError, AccessTokens, Issued, Revocations};
 
 /// The sessions of this installation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sessions {
     /// Where they are kept.
     pub store: Store,
@@ -137,11 +137,13 @@ impl Sessions {
         };
         let opened = match self.codes.redeem(challenge, code, Purpose::SignIn, &user).await {
             Ok(proof) => self.open(&proof, visitor, intent).await?,
-            // A code that was used up may have been used by this very intent, whose answer was lost. Its digest holds the
-            // code, so that asking is guessing, too.
+            // A code that was used up may have been used by this very intent, whose answer was lost.
             Err(CodeError::Wrong) => match intent {
                 Some(intent) => {
-                    self.codes.admit_repetition(challenge).await.map_err(SignInError::Code)?;
+                    let redeemed = self.codes.was_redeemed_by(challenge, &user).await;
+                    if !redeemed.map_err(|error| SignInError::Code(error.into()))? {
+                        return Err(SignInError::Refused);
+                    }
                     let now = self.clock.now();
                     let opened = self.store.opened_before(intent, now, now + self.access.lifetime()).await?;
                     opened.ok_or(SignInError::Refused)?

@@ -13,6 +13,8 @@ use super::Store;
 
 /// How long a request waits for a connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many connections are set apart: for the comparison of revocations, and for questions while it is late.
+const SET_APART: u32 = 3;
 /// A connection unused for this long is checked before use; checking each time would double the round trips.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(5);
 /// Longer than any statement of ours takes; it also bounds how long a forgotten transaction can stay open.
@@ -49,6 +51,17 @@ impl Store {
             open_postgres(url, max_connections).await
         } else {
             Err(ConnectError::Scheme)
+        }
+    }
+}
+
+impl Store {
+    /// The same database through connections of its own, for what must not wait behind requests. The embedded database has
+    /// one connection and lends it to all.
+    pub async fn set_apart(&self, url: &str) -> Result<Self, ConnectError> {
+        match self {
+            Self::Postgres(_) => open_postgres(url, SET_APART).await,
+            Self::Sqlite(pool) => Ok(Self::Sqlite(pool.clone())),
         }
     }
 }

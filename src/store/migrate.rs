@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
 
-use super::{Store, on_pool};
+use super::Store;
 
 /// Every migration there has been, in order. They are never changed once released, only added to.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
@@ -25,7 +25,11 @@ impl Store {
     /// Applies what has not been applied yet. Nodes that start together wait for one another.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         let migrator = Migrator::with_migrations(self.migrations());
-        on_pool!(self, pool => migrator.run(pool).await).map_err(|error| match error {
+        let migrated = match self {
+            Self::Postgres(pool) => migrate_postgres(&migrator, pool).await,
+            Self::Sqlite(pool) => migrator.run(pool).await,
+        };
+        migrated.map_err(|error| match error {
             sqlx::migrate::MigrateError::VersionMissing(_) => MigrateError::Newer,
             other => MigrateError::Failed(other),
         })
@@ -44,4 +48,14 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// On a connection of its own, without the bound that requests have: a change to a large table takes its time, and so does
+/// waiting for another node that makes it.
+async fn migrate_postgres(migrator: &Migrator, pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    let mut connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
+    sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
+    migrator.run(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
 }

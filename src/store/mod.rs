@@ -85,6 +85,9 @@ pub enum StoreError {
     /// It refused, or holds something that this program does not understand.
     #[error("the database refused")]
     Internal(#[source] sqlx::Error),
+    /// The process ends before the work is done.
+    #[error("this node is going away")]
+    Leaving,
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -5,7 +5,9 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
-use crate::model::{Account, AccountId, Caller, CallerId, Revocation, Roles, Session, SessionId, SigningKey, Target};
+use crate::model::{
+    Account, AccountId, Caller, CallerId, Permissions, Revocation, Roles, Session, SessionId, SigningKey, Target,
+};
 
 /// Implements `FromRow` for a type, on every database that can hold the five kinds of column we use.
 macro_rules! from_row {
@@ -90,7 +92,7 @@ from_row!(StoredCaller, |row| Ok(Self {
     caller: Caller {
         id: CallerId(row.try_get("id")?),
         name: row.try_get("name")?,
-        permissions: row.try_get::<String, _>("permissions")?.parse().map_err(unknown)?,
+        permissions: Permissions::parse(&row.try_get::<String, _>("permissions")?),
         created_at: row.try_get("created_at")?,
         rotated_at: row.try_get("rotated_at")?,
     },

@@ -330,6 +330,34 @@ impl Store {
         })
     }
 
+    /// A session that was ended before, if it is the owner's and a token of it may still be around.
+    pub async fn ended_session(
+        &self,
+        id: SessionId,
+        owner: Option<AccountId>,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        let ended = on_pool!(self, pool => sqlx::query_as(
+                "SELECT id, account_id, access_expires_at FROM sessions
+                 WHERE id = $1 AND ended_at IS NOT NULL AND ($2 IS NULL OR account_id = $2)")
+            .bind(id.0).bind(owner.map(|owner| owner.0))
+            .fetch_optional(pool).await)?;
+        Ok(ended)
+    }
+
+    /// The sessions of an account that were ended before, as far as a token of theirs may still be around.
+    pub async fn ended_sessions_of(
+        &self,
+        account: AccountId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<EndedSession>, StoreError> {
+        let ended = on_pool!(self, pool => sqlx::query_as(
+                "SELECT id, account_id, access_expires_at FROM sessions
+                 WHERE account_id = $1 AND ended_at IS NOT NULL AND access_expires_at > $2")
+            .bind(account.0).bind(now - LEEWAY_LIMIT)
+            .fetch_all(pool).await)?;
+        Ok(ended)
+    }
+
     /// Ends every live session of an account but one. One that has only just expired is among them: by another clock it, or
     /// an access token of it, may still count.
     pub async fn end_sessions_of(

@@ -97,6 +97,16 @@ impl Store {
         })
     }
 
+    /// Deletes every key but the one that signs, because they may be in the wrong hands. Tells how many there were.
+    pub async fn delete_other_keys(&self, cause: &Cause) -> Result<u64, StoreError> {
+        in_transaction!(self, tx => {
+            let deleted = sqlx::query("DELETE FROM signing_keys WHERE state <> 'active'").execute(&mut *tx).await?;
+            let cause = Cause { detail: format!("{} revoked", deleted.rows_affected()), ..cause.clone() };
+            record_event!(tx, EventKind::SigningKeyChanged, &cause, None, None);
+            Ok(deleted.rows_affected())
+        })
+    }
+
     /// Notes that tokens of this length are being signed, so that a shorter setting later cuts none of them off.
     pub async fn raise_longest_token(&self, seconds: i64) -> Result<(), StoreError> {
         on_pool!(self, pool => sqlx::query(

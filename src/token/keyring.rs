@@ -28,6 +28,19 @@ pub struct Keyring {
     /// The current key-encryption key first.
     sealing: Vec<seal::KeyEncryptionKey>,
     current: ArcSwap<Keys>,
+    /// One reading at a time, so that an older one never takes a newer one's place.
+    reading: tokio::sync::Mutex<()>,
+}
+
+/// How a rotation that somebody asks for is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// Step by step, so that nobody is surprised.
+    None,
+    /// A new key signs at once; those with a cached set of keys may refuse its tokens for a while.
+    Forced,
+    /// The same, and no key before it verifies any more, because one has leaked.
+    Leaked,
 }
 
 /// The keys at one moment.
@@ -80,12 +93,13 @@ impl Keyring {
         let sealing: Vec<_> = root_keys.iter().map(|root| root.derive(Purpose::SealSigningKeys)).collect();
         if store.signing_keys().await?.iter().all(|key| key.state != KeyState::Active) {
             let now = clock.now();
-            let first = make_key(settings.algorithm, KeyState::Active, now, longest_token, &sealing)?;
+            let first = make_key(settings.algorithm, KeyState::Active, now, longest_token, &sealing).await?;
             store.add_signing_key(&first, &Cause::system(now)).await?;
         }
         store.raise_longest_token(longest_token.num_seconds()).await?;
         let current = ArcSwap::from_pointee(read_keys(&store, &sealing).await?);
-        Ok(Self { store, clock, settings, longest_token, sealing, current })
+        let reading = tokio::sync::Mutex::default();
+        Ok(Self { store, clock, settings, longest_token, sealing, current, reading })
     }
 
     /// The keys as they are now.
@@ -108,6 +122,7 @@ impl Keyring {
 
     /// Reads the keys again.
     pub async fn reload(&self) -> Result<(), KeyringError> {
+        let _reading = self.reading.lock().await;
         let records = self.store.signing_keys().await?;
         if records == self.keys().records {
             return Ok(());
@@ -137,16 +152,23 @@ impl Keyring {
     }
 
     /// Takes the next step because somebody asks for it, and tells which key it concerned.
-    pub async fn rotate(&self, force: bool, cause: &Cause) -> Result<SigningKey, KeyringError> {
+    pub async fn rotate(&self, haste: Haste, cause: &Cause) -> Result<SigningKey, KeyringError> {
+        if haste == Haste::Leaked {
+            self.reload().await?;
+            self.replace_at_once(cause).await?;
+            self.store.delete_other_keys(cause).await?;
+            self.reload().await?;
+            return Ok(active_record(&self.keys())?.clone());
+        }
         self.reload().await?;
         let pending = pending_record(&self.keys()).cloned();
         let kid = match pending {
-            Some(key) if force || self.usable_at(&key) <= cause.at => {
+            Some(key) if haste == Haste::Forced || self.usable_at(&key) <= cause.at => {
                 self.activate(&key.kid, cause).await?;
                 key.kid
             }
             Some(key) => return Err(KeyringError::TooEarly { usable_at: self.usable_at(&key) }),
-            None if force => self.replace_at_once(cause).await?,
+            None if haste == Haste::Forced => self.replace_at_once(cause).await?,
             None => self.publish_next(cause).await?,
         };
         let keys = self.keys();
@@ -156,7 +178,8 @@ impl Keyring {
 
     /// Tells which key waits then: this one, or one that another node has just published.
     async fn publish_next(&self, cause: &Cause) -> Result<String, KeyringError> {
-        let key = make_key(self.settings.algorithm, KeyState::Pending, cause.at, self.longest_token, &self.sealing)?;
+        let key =
+            make_key(self.settings.algorithm, KeyState::Pending, cause.at, self.longest_token, &self.sealing).await?;
         if self.store.add_signing_key(&key, cause).await? {
             info!(kid = %key.kid, "the next signing key is published");
         }
@@ -179,7 +202,8 @@ impl Keyring {
 
     async fn replace_at_once(&self, cause: &Cause) -> Result<String, KeyringError> {
         let current = active_record(&self.keys())?.kid.clone();
-        let key = make_key(self.settings.algorithm, KeyState::Active, cause.at, self.longest_token, &self.sealing)?;
+        let key =
+            make_key(self.settings.algorithm, KeyState::Active, cause.at, self.longest_token, &self.sealing).await?;
         if self.store.replace_signing_key(&current, Successor::New(&key), cause).await? {
             info!(kid = %key.kid, "a new key signs from now on, by force");
         }
@@ -197,7 +221,7 @@ fn pending_record(keys: &Keys) -> Option<&SigningKey> {
     keys.records.iter().find(|key| key.state == KeyState::Pending)
 }
 
-fn make_key(
+async fn make_key(
     algorithm: crate::model::Algorithm,
     state: KeyState,
     now: DateTime<Utc>,
@@ -205,7 +229,9 @@ fn make_key(
     sealing: &[seal::KeyEncryptionKey],
 ) -> Result<SigningKey, KeyringError> {
     let broken = |cause: String| KeyringError::Broken(cause);
-    let pair = SigningPair::generate(algorithm).map_err(|error| broken(error.to_string()))?;
+    // An RSA key takes a tenth of a second to find; an event loop must not wait for it.
+    let pair = tokio::task::spawn_blocking(move || SigningPair::generate(algorithm)).await;
+    let pair = pair.map_err(|error| broken(error.to_string()))?.map_err(|error| broken(error.to_string()))?;
     let kid = pair.public().kid().to_owned();
     let sealing = sealing.first().ok_or_else(|| broken("there is no root key".to_owned()))?;
     let sealed = seal::seal(Random, sealing, &kid, pair.pkcs8().expose());

@@ -36,7 +36,7 @@ pub use claims::{ACCESS_TOKEN_TYPE, AccessClaims, Expected, MAX_LEEWAY_SECONDS, 
 pub use compact::{MAX_COMPACT_BYTES, Verified, verify_compact};
 pub use json::{JsonError, MAX_DEPTH, parse_object};
 pub use jwk::PublicJwk;
-pub use keyring::{Keyring, KeyringError, Keys};
+pub use keyring::{Haste, Keyring, KeyringError, Keys};
 pub use keyset::{KeySet, KeySetError, MAX_JWKS_BYTES, MAX_KEYS, PublicJwks};
 pub use public_key::{KeyError, MAX_KID_BYTES, PublicKey};
 pub use rejection::Rejection;

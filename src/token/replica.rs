@@ -39,7 +39,7 @@ struct CutOff {
 
 type Map<V> = HashMap<Uuid, V, BuildHasherDefault<IdHasher>>;
 
-/// Takes an identifier's own random bits for its hash. They are ours: nobody outside chooses them.
+/// Takes an identifier's own random bits for its hash. They are ours, or the word of a caller that may take back anything.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 

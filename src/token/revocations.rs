@@ -25,7 +25,7 @@ const PAGE: i64 = 10_000;
 /// Numbers are given out in order, but transactions commit out of order. What was written this long ago is committed or never
 /// will be: a statement is cut off after a few seconds, and so is a transaction that
 /// idles.
-const SETTLED_AFTER: Duration = Duration::from_mins(1);
+const SETTLED_AFTER: Duration = Duration::from_secs(15);
 /// The same for a node that has just started and has no past of its own: this many numbers below the highest may still appear.
 const UNSETTLED_AT_START: i64 = 5_000;
 /// How many announcements may wait for the cache. More are dropped: the comparison brings them.
@@ -120,6 +120,10 @@ impl Revocations {
     /// Compares the replica with the database. After this it knows everything that was committed when this began.
     pub async fn reconcile(&self) -> Result<(), StoreError> {
         let (began, began_at) = (Instant::now(), self.clock.now());
+        if began_at < self.replica.as_of() {
+            // The clock was set back: what seemed expired may have been dropped, and counts again.
+            *self.settled.lock() = Settled::default();
+        }
         let mut behind = self.settled.lock().below;
         loop {
             let page = self.store.revocations_after(behind, began_at, PAGE).await?;
@@ -164,9 +168,9 @@ mod tests {
         let mut settled = Settled::default();
         let start = Instant::now();
         settled.note(start, 10_000);
-        settled.note(start + Duration::from_secs(30), 10_020);
+        settled.note(start + Duration::from_secs(8), 10_020);
         assert_eq!(settled.below, 5_000);
-        settled.note(start + Duration::from_secs(61), 10_030);
+        settled.note(start + Duration::from_secs(16), 10_030);
         assert_eq!(settled.below, 10_000);
         settled.note(start + Duration::from_secs(200), 10_040);
         assert_eq!(settled.below, 10_030);

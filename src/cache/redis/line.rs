@@ -20,8 +20,6 @@ use tokio::time::{sleep, timeout};
 
 use super::CacheError;
 
-/// How long a command may take before the caller goes on without the cache.
-const COMMAND_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long each step of a new connection may take: TCP and TLS, the password, a question to a Sentinel.
 const CONNECT_STEP_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long a new connection may take with all its steps.
@@ -176,13 +174,13 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
-    pub(super) async fn connect(address: &Address) -> Result<Self, CacheError> {
-        let line = Line::open(address, COMMAND_TIMEOUT)
+    pub(super) async fn connect(address: &Address, patience: Duration) -> Result<Self, CacheError> {
+        let line = Line::open(address, patience)
             .await
             .map_err(|error| CacheError::Unreachable { address: address.hosts(), reason: address.reason(&error) })?;
         let current = Arc::new(ArcSwapOption::from_pointee(line.client.clone()));
         let (closed, receiver) = watch::channel(false);
-        tokio::spawn(until_closed(receiver, supervise(address.clone(), line, Arc::clone(&current))));
+        tokio::spawn(until_closed(receiver, supervise(address.clone(), patience, line, Arc::clone(&current))));
         Ok(Self { current, closed })
     }
 
@@ -213,7 +211,7 @@ pub(super) async fn until_closed(mut closed: watch::Receiver<bool>, work: impl F
     }
 }
 
-async fn supervise(address: Address, mut line: Line, current: Arc<ArcSwapOption<Client>>) {
+async fn supervise(address: Address, patience: Duration, mut line: Line, current: Arc<ArcSwapOption<Client>>) {
     loop {
         let error = line.spent().await;
         current.store(None);
@@ -222,7 +220,7 @@ async fn supervise(address: Address, mut line: Line, current: Arc<ArcSwapOption<
         let mut backoff = Backoff::new();
         line = loop {
             backoff.wait().await;
-            match Line::open(&address, COMMAND_TIMEOUT).await {
+            match Line::open(&address, patience).await {
                 Ok(line) => break line,
                 Err(error) => {
                     tracing::debug!(address = address.hosts(), reason = %address.reason(&error), "Redis is still away");

@@ -163,7 +163,15 @@ impl Codes {
         if let Some(key) = &intent_key {
             // Who writes this down is who sends: of two tries at once, one message leaves.
             let answered = encode(&Answered { digest, challenge_id: id, at: now });
-            if let Some(other) = self.cache.put_if_absent(key, &answered, kept.ends_at).await? {
+            let other = match self.cache.put_if_absent(key, &answered, kept.ends_at).await {
+                Ok(other) => other,
+                Err(error) => {
+                    // It may have been written all the same; a retry must not take that for a message that has left.
+                    let _ = self.cache.delete(key).await;
+                    return Err(error.into());
+                }
+            };
+            if let Some(other) = other {
                 self.cache.delete(&challenge_key(id)).await?;
                 return self.answer_again(&other, &digest, identifier);
             }
@@ -220,7 +228,11 @@ impl Codes {
         kept.code_mac = self.code_mac(id, kept.purpose, &identifier, code.expose());
         kept.expires_at = (now + self.settings.lifetime).min(kept.ends_at);
         kept.resend_at = now + self.settings.resend_after;
-        self.keep(id, &kept).await?;
+        if let Err(error) = self.keep(id, &kept).await {
+            // Whoever asks again must not take this for a message that has left.
+            let _ = self.cache.delete(&message_key(id, kept.messages)).await;
+            return Err(error.into());
+        }
         self.send(place, self.message(id, &kept, &identifier, code));
         Ok(self.challenge(id, &identifier, kept.expires_at, kept.resend_at))
     }
@@ -246,17 +258,20 @@ impl Codes {
         if !bool::from(mac.ct_eq(&kept.code_mac)) {
             return Err(CodeError::Wrong);
         }
-        match self.cache.put_if_absent(&used_key(id), user, kept.ends_at).await? {
+        let until = kept.ends_at.max(self.clock.now() + REPETITION_WINDOW);
+        match self.cache.put_if_absent(&used_key(id), user, until).await? {
             Some(other) if other != user => Err(CodeError::Wrong),
             _ => Ok(Proof::by(identifier)),
         }
     }
 
-    /// Whether it may be asked again who used a code: as often as an app repeats itself, and no oftener.
-    pub async fn admit_repetition(&self, id: ChallengeId) -> Result<(), CodeError> {
+    /// Whether it was this user who used a code up. Whoever does not know is guessing, and may do so as often as an app
+    /// repeats itself, and no oftener.
+    pub async fn was_redeemed_by(&self, id: ChallengeId, user: &[u8; 32]) -> Result<bool, CacheError> {
+        let Some(by) = self.cache.get(&used_key(id)).await? else { return Ok(false) };
         let deadline = self.clock.now() + REPETITION_WINDOW;
         let count = self.cache.increment(&repetitions_key(id), deadline).await?;
-        if count.value > REPETITIONS { Err(CodeError::Wrong) } else { Ok(()) }
+        Ok(count.value <= REPETITIONS && by == user)
     }
 
     /// Forgets a challenge whose code has served. Its mark of use stays, so that nothing can bring it back.

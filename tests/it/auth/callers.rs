@@ -193,7 +193,7 @@ async fn only_administrators_administer(backend: Backend) {
             admin.delete_caller(bearer(v1::DeleteCallerRequest::default(), &credential)).await.unwrap_err(),
             admin.list_signing_keys(bearer(v1::ListSigningKeysRequest {}, &credential)).await.unwrap_err(),
             admin
-                .rotate_signing_key(bearer(v1::RotateSigningKeyRequest { force: true }, &credential))
+                .rotate_signing_key(bearer(v1::RotateSigningKeyRequest { force: true, revoke: false }, &credential))
                 .await
                 .unwrap_err(),
             admin.purge_expired(bearer(v1::PurgeExpiredRequest {}, &credential)).await.unwrap_err(),

@@ -13,7 +13,7 @@ on_both_backends!(
 );
 
 async fn rotate(app: &TestApp, force: bool) -> Result<v1::SigningKey, Status> {
-    let request = bearer(v1::RotateSigningKeyRequest { force }, &app.api_key);
+    let request = bearer(v1::RotateSigningKeyRequest { force, revoke: false }, &app.api_key);
     app.node().admin().rotate_signing_key(request).await.map(|answer| answer.into_inner().key.unwrap())
 }
 

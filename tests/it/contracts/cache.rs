@@ -15,6 +15,9 @@ use countersign::random::Random;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+/// As by default.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// A cache under a clock that the test moves.
 struct Fixture {
     cache: Cache,
@@ -38,7 +41,7 @@ impl Fixture {
 
     async fn connect(url: &str) -> Self {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let cache = Cache::connect(url, &prefix(), clock.clone()).await.unwrap();
+        let cache = Cache::connect(url, &prefix(), PATIENCE, clock.clone()).await.unwrap();
         Self { cache, clock, url: url.to_owned() }
     }
 

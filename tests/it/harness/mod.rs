@@ -138,6 +138,8 @@ impl TestApp {
             Backend::Shared => {
                 settings.push(("database.url".to_owned(), new_database().await));
                 settings.push(("cache.url".to_owned(), std::env::var(REDIS).unwrap()));
+                // Tests share two cores; what is tested is not how quickly Redis answers then.
+                settings.push(("cache.timeout".to_owned(), "2s".to_owned()));
                 settings.push(("cache.key_prefix".to_owned(), unique("test-")));
             }
         }

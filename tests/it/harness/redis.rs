@@ -8,6 +8,9 @@ use countersign::cache::Cache;
 use countersign::clock::Clock;
 use tokio::time::sleep;
 
+/// How long a Redis may take to answer while it starts.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// A Redis that no other test uses.
 pub(crate) struct OwnRedis {
     port: u16,
@@ -35,7 +38,7 @@ impl OwnRedis {
 
     async fn answers(&self) {
         for _ in 0..200 {
-            if Cache::connect(&self.url(), "probe", Clock::System).await.is_ok() {
+            if Cache::connect(&self.url(), "probe", PATIENCE, Clock::System).await.is_ok() {
                 return;
             }
             sleep(Duration::from_millis(50)).await;

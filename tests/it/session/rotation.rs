@@ -11,7 +11,7 @@ use crate::harness::{Backend, TestApp, bearer, figure, has_services, on_both_bac
 on_both_backends!(a_retired_key_verifies_what_it_signed, a_key_signs_once_everybody_can_know_it);
 
 async fn rotate(app: &TestApp, force: bool) -> Result<v1::SigningKey, tonic::Status> {
-    let request = bearer(v1::RotateSigningKeyRequest { force }, &app.api_key);
+    let request = bearer(v1::RotateSigningKeyRequest { force, revoke: false }, &app.api_key);
     app.node().admin().rotate_signing_key(request).await.map(|answer| answer.into_inner().key.unwrap())
 }
 
@@ -68,14 +68,14 @@ async fn a_key_that_was_forced_elsewhere_is_known_when_its_token_arrives() {
     for _ in 0..3 {
         app.advance(2);
         let person = newcomer(&app).await;
-        app.nodes[0].app().keyring.rotate(true, &Cause::system(app.now())).await.unwrap();
+        app.nodes[0].app().keyring.rotate(countersign::token::Haste::Forced, &Cause::system(app.now())).await.unwrap();
         let next = refresh_on(&app.nodes[0], &person.refresh_token, "").await.unwrap();
         assert!(app.is_active_on(1, &next.access_token).await);
         assert!(app.is_active_on(1, &person.access_token).await);
 
         // The same where the token is the credential itself.
         app.advance(2);
-        app.nodes[0].app().keyring.rotate(true, &Cause::system(app.now())).await.unwrap();
+        app.nodes[0].app().keyring.rotate(countersign::token::Haste::Forced, &Cause::system(app.now())).await.unwrap();
         let next = refresh_on(&app.nodes[0], &next.refresh_token, "").await.unwrap();
         let request = bearer(v1::GetProfileRequest {}, &next.access_token);
         app.nodes[1].accounts().get_profile(request).await.unwrap();

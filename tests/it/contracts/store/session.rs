@@ -126,7 +126,7 @@ async fn a_repeated_intent_finds_its_session(backend: Backend) {
         intent: Some(countersign::store::Intent { digest: [digest; 32], ..named }),
         ..sign_in(&somebody, new_session(fixture.now), &cause)
     };
-    assert!(matches!(fixture.store().opened_before(named).await, Ok(None)));
+    assert!(matches!(fixture.store().opened_before(named, fixture.now, fixture.after(300)).await, Ok(None)));
     let first = fixture.store().open_session(open(1)).await.unwrap();
     let Opened::Session { session, created: true, .. } = first else { panic!("{first:?}") };
     for again in [fixture.store().open_session(open(1)).await.unwrap(), opened_before(&fixture, named).await] {
@@ -138,7 +138,7 @@ async fn a_repeated_intent_finds_its_session(backend: Backend) {
 }
 
 async fn opened_before(fixture: &Fixture, named: countersign::store::Intent) -> Opened {
-    fixture.store().opened_before(named).await.unwrap().unwrap()
+    fixture.store().opened_before(named, fixture.now, fixture.after(300)).await.unwrap().unwrap()
 }
 
 async fn many_tries_of_one_intent_open_one_session(backend: Backend) {
