@@ -33,6 +33,8 @@ pub struct App {
     pub clock: Clock,
     /// The database.
     pub store: Store,
+    /// The same database through connections that are set apart for what introspection stands on.
+    pub vital: Store,
     /// The cache.
     pub cache: Cache,
     /// The way of codes out.
@@ -132,7 +134,7 @@ impl App {
             config.token.clone(),
             config.revocation.bound,
         ));
-        let callers = Callers::open(vital, mac(Purpose::DeriveApiKeys)).await?;
+        let callers = Callers::open(vital.clone(), mac(Purpose::DeriveApiKeys)).await?;
         if config.profile == Profile::Production {
             callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
         }
@@ -165,6 +167,7 @@ impl App {
             config,
             clock,
             store,
+            vital,
             cache,
             notifier,
             keyring,

@@ -136,7 +136,7 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
 
 /// Lets messages that were promised leave, then goes.
 async fn close(app: Arc<App>, drain: Duration) {
-    let (store, cache) = (app.store.clone(), app.cache.clone());
+    let (store, vital, cache) = (app.store.clone(), app.vital.clone(), app.cache.clone());
     match Arc::try_unwrap(app) {
         Ok(App { notifier, codes, sessions, .. }) => {
             drop((codes, sessions));
@@ -149,6 +149,7 @@ async fn close(app: Arc<App>, drain: Duration) {
     let closing = async {
         cache.close().await;
         store.close().await;
+        vital.close().await;
     };
     if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
         warn!("connections could not be closed in time");

@@ -37,6 +37,7 @@ fn all() -> Vec<(&'static str, Status)> {
         ("bare CANCELLED", with_details(&Status::cancelled("timeout"))),
         ("bare DEADLINE_EXCEEDED", with_details(&Status::deadline_exceeded("timeout"))),
         ("StoreError::Unavailable", no_store().into()),
+        ("StoreError::Leaving", StoreError::Leaving.into()),
         ("StoreError::Internal", StoreError::Internal(sqlx::Error::RowNotFound).into()),
         ("CacheError::Unavailable", no_cache().into()),
         ("CacheError::NotACounter", CacheError::NotACounter.into()),

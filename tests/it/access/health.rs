@@ -58,7 +58,7 @@ async fn without_the_database_only_tokens_are_judged(backend: Backend) {
     let app = TestApp::new(backend).await;
     let token = app.sign_in("09121234567").await.access_token;
     let channel = app.node().channel.clone();
-    app.node().app().store.close().await;
+    app.node().shut_database().await;
     for service in ["countersign.v1.AccountService", "countersign.v1.AdminService", "countersign.v1.AuthService"] {
         becomes(&channel, service, ServingStatus::NotServing).await;
     }

@@ -15,7 +15,7 @@ on_both_backends!(
 /// The database is shut, so that a call that wanted something from it would have to say so.
 async fn without_database(backend: Backend) -> TestApp {
     let app = TestApp::new(backend).await;
-    app.node().app().store.close().await;
+    app.node().shut_database().await;
     app
 }
 
@@ -30,11 +30,19 @@ async fn large_messages_are_refused_before_the_database(backend: Backend) {
     let refused = details(&app.node().auth().logout(request).await.unwrap_err());
     assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "TOO_LARGE"));
 
-    // The token service reads more, for its batches; what is in it is refused all the same.
-    let request = v1::RefreshRequest { refresh_token: "csr_".to_owned() + &large[..100 * 1024], ..Default::default() };
+    // The token service reads more, but for its batches only.
+    let request = v1::RefreshRequest { refresh_token: "csr_".to_owned() + &large, ..Default::default() };
+    let refused = details(&app.node().tokens().refresh(request).await.unwrap_err());
+    assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "TOO_LARGE"));
+    let request = bearer(v1::IntrospectRequest { token: large.clone(), ..Default::default() }, &app.api_key);
+    let refused = details(&app.node().tokens().introspect(request).await.unwrap_err());
+    assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "TOO_LARGE"));
+    // What fits into a message and is too long for what it claims to be goes no further, either.
+    let request = v1::RefreshRequest { refresh_token: "csr_".to_owned() + &large[..32 * 1024], ..Default::default() };
     let refused = details(&app.node().tokens().refresh(request).await.unwrap_err());
     assert_eq!((refused.code, refused.reason.as_str()), (Code::Unauthenticated, "REFRESH_TOKEN_INVALID"));
-    let request = bearer(v1::IntrospectRequest { token: large.clone(), ..Default::default() }, &app.api_key);
+    let request =
+        bearer(v1::IntrospectRequest { token: large[..32 * 1024].to_owned(), ..Default::default() }, &app.api_key);
     assert_eq!(details(&app.node().tokens().introspect(request).await.unwrap_err()).fields, ["token"]);
     let request = v1::BatchIntrospectRequest { tokens: vec![large; 5], ..Default::default() };
     let refused = app.node().tokens().batch_introspect(bearer(request, &app.api_key)).await.unwrap_err();

@@ -53,6 +53,12 @@ impl Node {
         &self.app
     }
 
+    /// Takes the database away from it.
+    pub(crate) async fn shut_database(&self) {
+        self.app.store.close().await;
+        self.app.vital.close().await;
+    }
+
     /// A connection of its own.
     pub(crate) async fn connect(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()

@@ -29,7 +29,7 @@ async fn without_a_database_memory_answers_within_the_bound_only(backend: Backen
     log_out(&app, &ended.access_token).await;
     // Both have been seen, so that signatures are remembered; verdicts are not.
     assert!(app.is_active(&person.access_token).await);
-    app.node().app().store.close().await;
+    app.node().shut_database().await;
     app.advance(5);
     let seen = introspect(&app, &person.access_token).await;
     assert!(seen.active);

@@ -125,7 +125,7 @@ async fn what_we_did_not_seal_never_reaches_the_database(backend: Backend) {
     let last = if last_changed.pop() == Some('A') { 'B' } else { 'A' };
     last_changed.push(last);
     // From here on, whatever asks the database gets an error.
-    app.node().app().store.close().await;
+    app.node().shut_database().await;
     let unknown_kind = person.refresh_token.replacen("csr_", "csk_", 1);
     for token in ["", "csr_", "x", &"csr_".repeat(128), &"A".repeat(4_000), &foreign, sealed_elsewhere.expose()]
         .into_iter()
