@@ -32,6 +32,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     SECRETIVE
         .iter()
         .fold(tonic_prost_build::configure(), |build, message| build.skip_debug([format!(".countersign.v1.{message}")]))
+        .build_server(false)
+        .compile_fds(descriptors.clone())?;
+    // The servers by themselves, because two of their answers are not the generated messages: see `src/proto/introspection.rs`.
+    let servers = PathBuf::from(env::var("OUT_DIR")?).join("servers");
+    fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".countersign.v1", "crate::proto::v1")
+        .extern_path(".countersign.v1.IntrospectResponse", "crate::proto::Introspection")
+        .extern_path(".countersign.v1.BatchIntrospectResponse", "crate::proto::Introspections")
+        .out_dir(servers)
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! The contract, as generated from `proto/`. The messages that carry secrets print without them.
 
+mod introspection;
+
 use std::fmt;
+
+pub use self::introspection::{Introspection, Introspections, Passing};
 
 /// `countersign.v1`.
 #[expect(clippy::allow_attributes, clippy::pedantic, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("countersign.v1");
+    include!(concat!(env!("OUT_DIR"), "/servers/countersign.v1.rs"));
 }
 
 /// The descriptors of all services, for reflection and for tests that walk the contract.

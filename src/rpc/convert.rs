@@ -1,6 +1,7 @@
 //! From the model to messages.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use prost::Message;
 use prost_types::value::Kind;
 use serde_json::Value;
 
@@ -9,9 +10,9 @@ use crate::credential::Challenge;
 use crate::model::{
     Account, AccountState, Caller, Channel, KeyState, Permission, Permissions, Session, SessionId, SigningKey,
 };
-use crate::proto::v1;
+use crate::proto::{Introspection, Passing, v1};
 use crate::session::TokenPair;
-use crate::token::{Inactive, Known, PublicJwk, Rejection};
+use crate::token::{AccessClaims, Inactive, Known, PublicJwk, Rejection};
 
 pub(super) fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
@@ -85,8 +86,8 @@ pub(super) fn session(session: Session, current: Option<SessionId>) -> v1::Sessi
     }
 }
 
-pub(super) fn inactive(as_of: DateTime<Utc>) -> v1::IntrospectResponse {
-    v1::IntrospectResponse { as_of: Some(timestamp(as_of)), ..Default::default() }
+pub(super) fn inactive(as_of: DateTime<Utc>) -> Introspection {
+    Introspection { passing: Passing { as_of: Some(timestamp(as_of)), ..Default::default() }, ..Default::default() }
 }
 
 pub(super) fn introspection(
@@ -94,9 +95,18 @@ pub(super) fn introspection(
     now: DateTime<Utc>,
     as_of: DateTime<Utc>,
     bound: TimeDelta,
-) -> v1::IntrospectResponse {
-    let claims = &known.claims;
-    let left = (claims.exp - now.timestamp()).max(0);
+) -> Introspection {
+    let expires_in = (known.claims.exp - now.timestamp()).max(0);
+    let passing = Passing {
+        expires_in,
+        cache_ttl: Some(duration(bound.min(TimeDelta::seconds(expires_in)))),
+        as_of: Some(timestamp(as_of)),
+    };
+    Introspection { lasting: known.told.get_or_init(|| lasting(&known.claims).encode_to_vec().into()).clone(), passing }
+}
+
+/// What stays the same for as long as the token lives.
+fn lasting(claims: &AccessClaims) -> v1::IntrospectResponse {
     v1::IntrospectResponse {
         active: true,
         token_type: "Bearer".to_owned(),
@@ -117,9 +127,7 @@ pub(super) fn introspection(
         anonymous: claims.anon,
         device_id: claims.device_id.clone().unwrap_or_default(),
         claims: (!claims.extra.is_empty()).then(|| object(&claims.extra)),
-        expires_in: left,
-        cache_ttl: Some(duration(bound.min(TimeDelta::seconds(left)))),
-        as_of: Some(timestamp(as_of)),
+        ..Default::default()
     }
 }
 

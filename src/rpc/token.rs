@@ -9,8 +9,8 @@ use super::peer::Peer;
 use super::validate::Faults;
 use crate::app::App;
 use crate::model::{Cause, Permission, Target};
-use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
+use crate::proto::{Introspection, Introspections, v1};
 use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX};
 use crate::token::{Answer, Demands, MAX_COMPACT_BYTES};
 
@@ -23,7 +23,7 @@ const MAX_SCOPES: usize = 32;
 pub(super) struct Token(pub(super) Arc<App>);
 
 impl Token {
-    async fn introspection(&self, token: &str, demands: Demands<'_>) -> Result<v1::IntrospectResponse, Status> {
+    async fn introspection(&self, token: &str, demands: Demands<'_>) -> Result<Introspection, Status> {
         let access = &self.0.access;
         let Answer { verdict, as_of } = access.introspect(token, demands).await?;
         Ok(match verdict {
@@ -67,10 +67,7 @@ impl TokenService for Token {
         }))
     }
 
-    async fn introspect(
-        &self,
-        request: Request<v1::IntrospectRequest>,
-    ) -> Result<Response<v1::IntrospectResponse>, Status> {
+    async fn introspect(&self, request: Request<v1::IntrospectRequest>) -> Result<Response<Introspection>, Status> {
         let message = request.get_ref();
         let mut faults = Faults::default();
         faults.token("token", &message.token, MAX_COMPACT_BYTES);
@@ -82,7 +79,7 @@ impl TokenService for Token {
     async fn batch_introspect(
         &self,
         request: Request<v1::BatchIntrospectRequest>,
-    ) -> Result<Response<v1::BatchIntrospectResponse>, Status> {
+    ) -> Result<Response<Introspections>, Status> {
         let message = request.get_ref();
         let mut faults = Faults::default();
         if message.tokens.is_empty() || message.tokens.len() > MAX_BATCH {
@@ -103,7 +100,7 @@ impl TokenService for Token {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(Response::new(v1::BatchIntrospectResponse { results }))
+        Ok(Response::new(Introspections { results }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {

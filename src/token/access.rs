@@ -1,8 +1,9 @@
 //! Access tokens of this installation: issued, and judged from memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache as Remembered;
@@ -45,6 +46,8 @@ pub struct Known {
     pub claims: AccessClaims,
     /// Which key signed it.
     pub kid: String,
+    /// What of an answer about it stays the same, encoded. Filled in by whoever answers first.
+    pub told: OnceLock<Bytes>,
 }
 
 /// A token that was issued.
@@ -285,7 +288,7 @@ impl AccessTokens {
             return if keys.set.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
         }
         let (kid, claims) = read_access_token(token, &keys.set)?;
-        let known = Arc::new(Known { claims, kid });
+        let known = Arc::new(Known { claims, kid, told: OnceLock::new() });
         self.remembered.insert(hash, Arc::clone(&known));
         Ok(known)
     }
