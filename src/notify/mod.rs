@@ -52,19 +52,25 @@ impl Notifier {
     /// Starts the senders on the current runtime. `observer`, where there is one, gets each message instead of the log.
     pub fn start(config: &Notify, observer: Option<mpsc::UnboundedSender<CodeMessage>>) -> Result<Self, SetupError> {
         let (queue, mut waiting) = mpsc::channel::<CodeMessage>(config.queue);
-        let webhook = Arc::new(Webhook::new(&config.webhook)?);
         let (sms, email) = (config.sms, config.email);
+        // A client holds the system's certificates, which are megabytes.
+        let is_used = [sms, email].contains(&Route::Webhook);
+        let webhook = is_used.then(|| Webhook::new(&config.webhook)).transpose()?.map(Arc::new);
         let all = u32::try_from(config.senders).unwrap_or(u32::MAX);
         let senders = Arc::new(Semaphore::new(config.senders));
         let worker = tokio::spawn(async move {
             while let Some(message) = waiting.recv().await {
                 let Ok(sender) = Arc::clone(&senders).acquire_owned().await else { return };
-                let (webhook, observer) = (Arc::clone(&webhook), observer.clone());
+                let (webhook, observer) = (webhook.clone(), observer.clone());
                 tokio::spawn(async move {
                     match route(message.channel, sms, email) {
                         Route::None => {}
                         Route::Console => print(message, observer.as_ref()),
-                        Route::Webhook => deliver(&webhook, &message).await,
+                        Route::Webhook => {
+                            if let Some(webhook) = webhook {
+                                deliver(&webhook, &message).await;
+                            }
+                        }
                     }
                     drop(sender);
                 });
