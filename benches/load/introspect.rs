@@ -1,15 +1,12 @@
 //! Introspection, which gateways call for every request that they let through: one token at a time beside two echoes of the
 //! same sizes, and a thousand at a time beside one.
 
-use std::sync::Arc;
-
 use countersign::proto::v1::token_service_client::TokenServiceClient;
 use countersign::proto::v1::{BatchIntrospectRequest, BatchIntrospectResponse, IntrospectRequest, IntrospectResponse};
 use prost::Message;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
-use crate::client::Target;
 use crate::figures::{Budget, Figure, Report};
 use crate::request::{Load, framed};
 use crate::rounds::{Plan, interleaved};
@@ -33,9 +30,7 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
     let unary = questions.unary();
     let echoes = Echoes::start(core, &unary, questions.answer)?;
     let [lean, default] = echoes.targets();
-    let target = |load| Target { address: server.address, pid: server.process.id(), load: Arc::new(load) };
-
-    let unary = target(unary);
+    let unary = server.target(unary);
     let [seen, lean, default] = interleaved([&unary, &lean, &default], plan).await?;
     report.add(
         Figure::new("introspect", seen.median(RATE), "calls/s")
@@ -58,7 +53,7 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
     Echoes::report(&lean, &default, report);
     drop(echoes);
 
-    let batch = target(questions.batch());
+    let batch = server.target(questions.batch());
     let [batch, unary] = interleaved([&batch, &unary], plan).await?;
     let tokens = f64::from(TOKENS);
     report.add(
@@ -71,14 +66,15 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
 }
 
 /// Tokens, a key to ask about them with, and the size of an answer.
-struct Questions {
+pub(crate) struct Questions {
     bearer: String,
     tokens: Vec<String>,
     answer: usize,
 }
 
 impl Questions {
-    async fn ask(server: &Server) -> Result<Self> {
+    /// Signs people in, and asks about one of their tokens.
+    pub(crate) async fn ask(server: &Server) -> Result<Self> {
         let bearer = server.api_key()?;
         let people = people::sign_in(server, TOKENS as usize).await?;
         let tokens: Vec<_> = people.into_iter().map(|tokens| tokens.access_token).collect();
@@ -90,7 +86,8 @@ impl Questions {
         Ok(Self { bearer, tokens, answer: answer.get_ref().encoded_len() })
     }
 
-    fn unary(&self) -> Load {
+    /// One token at a time.
+    pub(crate) fn unary(&self) -> Load {
         let question = |token: &String| framed(&IntrospectRequest { token: token.clone(), ..Default::default() });
         Load {
             path: "/countersign.v1.TokenService/Introspect",

@@ -9,6 +9,9 @@
 //!
 //! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
 //! number says more about the machine than about the server. The client has one core, and the process under test another.
+//!
+//! `refresh_postgres` needs PostgreSQL: the server that COUNTERSIGN_TEST_POSTGRES_URL names, or else one that
+//! `scripts/with-services` starts for it.
 
 mod child;
 mod client;
@@ -22,9 +25,12 @@ mod histogram;
 mod introspect;
 mod options;
 mod people;
+mod refresh;
 mod request;
+mod revocations;
 mod rounds;
 mod server;
+mod services;
 mod unary;
 
 use std::path::Path;
@@ -60,6 +66,9 @@ fn run() -> Result<ExitCode> {
         eprintln!("load: to be run by `cargo bench`; there is nothing to test here");
         return Ok(ExitCode::SUCCESS);
     };
+    if options.wants(refresh::FIGURES) {
+        services::ensure()?;
+    }
     let core = cores::split()?;
     let plan = Plan::new(options.quick);
     let mut report = Report::new();
@@ -72,6 +81,12 @@ fn run() -> Result<ExitCode> {
             introspect::measure(core, plan, &mut report).await?;
         } else if options.wants(unary::FIGURES) {
             unary::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(revocations::FIGURES) {
+            revocations::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(refresh::FIGURES) {
+            refresh::measure(core, plan, &mut report).await?;
         }
         Result::Ok(())
     })?;

@@ -1,9 +1,10 @@
 //! What was asked for on the command line.
 
-use crate::{Result, footprint, introspect, unary};
+use crate::{Result, footprint, introspect, refresh, revocations, unary};
 
 /// The names of all figures.
-const KNOWN: &[&[&str]] = &[footprint::FIGURES, introspect::FIGURES, unary::FIGURES];
+const KNOWN: &[&[&str]] =
+    &[footprint::FIGURES, introspect::FIGURES, unary::FIGURES, revocations::FIGURES, refresh::FIGURES];
 
 /// What was asked for.
 pub(crate) struct Options {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -14,17 +15,19 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::Result;
 use crate::child::{Process, pinned};
+use crate::client::Target;
+use crate::request::Load;
 
 /// A server that is serving.
 pub(crate) struct Server {
     pub(crate) process: Process,
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
     /// For calls that are not measured.
     pub(crate) channel: Channel,
     /// From its start until its health service said that it serves.
     pub(crate) started_in: Duration,
     log: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A server may take this long, with whatever it finds in its database.
@@ -43,8 +46,26 @@ const SETTINGS: &[(&str, &str)] = &[
 impl Server {
     /// Starts the embedded variant with an empty database, and waits until it serves.
     pub(crate) async fn embedded(core: usize) -> Result<Self> {
-        let folder = TempDir::with_prefix("countersign-bench-")?;
-        let database = format!("sqlite:{}", folder.path().join("countersign.db").display());
+        Self::in_folder(core, TempDir::with_prefix("countersign-bench-")?).await
+    }
+
+    /// Starts the embedded variant with the database that another left behind.
+    pub(crate) async fn in_folder(core: usize, folder: TempDir) -> Result<Self> {
+        let database = embedded_database(&folder);
+        Self::start(core, folder, &database).await
+    }
+
+    /// Starts it on a database server.
+    pub(crate) async fn on(core: usize, database: &str) -> Result<Self> {
+        Self::start(core, TempDir::with_prefix("countersign-bench-")?, database).await
+    }
+
+    /// Ends it, and leaves its database.
+    pub(crate) fn into_folder(self) -> TempDir {
+        self.folder
+    }
+
+    async fn start(core: usize, folder: TempDir, database: &str) -> Result<Self> {
         let (grpc, http) = (free_port()?, free_port()?);
         let log = folder.path().join("log");
         let output = File::create(&log)?;
@@ -71,7 +92,12 @@ impl Server {
             }
             sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { process, address: grpc, channel, started_in: started.elapsed(), log, _folder: folder })
+        Ok(Self { process, address: grpc, channel, started_in: started.elapsed(), log, folder })
+    }
+
+    /// It, as what a load is driven at.
+    pub(crate) fn target(&self, load: Load) -> Target {
+        Target { address: self.address, pid: self.process.id(), load: Arc::new(load) }
     }
 
     /// What it has printed, to either output.
@@ -85,6 +111,11 @@ impl Server {
         let start = log.find("csk_").ok_or("the server has not printed an API key")?;
         Ok(log[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect())
     }
+}
+
+/// The URL of the embedded database in a folder.
+pub(crate) fn embedded_database(folder: &TempDir) -> String {
+    format!("sqlite:{}", folder.path().join("countersign.db").display())
 }
 
 /// Whether whoever listens there says that it serves.
