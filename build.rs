@@ -5,8 +5,10 @@ use std::{env, fs};
 
 use prost::Message;
 
-/// Messages that carry a code, a token or a key. Their Debug output is written by hand, without it.
+/// Messages that carry a code, a token, a key, or how to reach a person. Their Debug output is written by hand, without it.
 const SECRETIVE: &[&str] = &[
+    "Identifier",
+    "Account",
     "Tokens",
     "OtpCredential",
     "IssueAnonymousTokenResponse",

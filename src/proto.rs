@@ -27,6 +27,8 @@ macro_rules! redacted {
 }
 
 redacted! {
+    Identifier
+    Account
     Tokens
     OtpCredential
     IssueAnonymousTokenResponse

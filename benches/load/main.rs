@@ -10,7 +10,7 @@
 //! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
 //! number says more about the machine than about the server. The client has one core, and the process under test another.
 //!
-//! `refresh_postgres` needs PostgreSQL: the server that COUNTERSIGN_TEST_POSTGRES_URL names, or else one that
+//! `refresh_postgres` needs PostgreSQL: the server that `COUNTERSIGN_TEST_POSTGRES_URL` names, or else one that
 //! `scripts/with-services` starts for it.
 
 mod child;

@@ -5,17 +5,17 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 
-use super::AccountId;
+use super::{AccountId, EmailAddress, Phone};
 
 /// What the database knows of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Its identifier, the `sub` of its tokens.
     pub id: AccountId,
-    /// Phone number in E.164, where one is known; it has been proved.
-    pub phone: Option<String>,
-    /// Mail address in lower case, where one is known; it has been proved.
-    pub email: Option<String>,
+    /// Phone number, where one is known; it has been proved.
+    pub phone: Option<Phone>,
+    /// Mail address, where one is known; it has been proved.
+    pub email: Option<EmailAddress>,
     /// Given name, or empty.
     pub first_name: String,
     /// Family name, or empty.

@@ -80,7 +80,7 @@ impl AuthService for Auth {
         let visitor = Visitor { client: &client, client_id: self.client_id(&peer), request_id };
         let signed_in = self.0.sessions.sign_in_with_code(challenge, &code, visitor).await?;
         Ok(Response::new(v1::LoginResponse {
-            tokens: Some(convert::tokens(signed_in.tokens, self.0.clock.now())),
+            tokens: Some(convert::tokens(&signed_in.tokens, self.0.clock.now())),
             account: Some(convert::account(signed_in.account)),
             created: signed_in.created,
         }))
@@ -100,7 +100,7 @@ impl AuthService for Auth {
         Ok(Response::new(v1::IssueAnonymousTokenResponse {
             expires_in: issued.expires_in(self.0.clock.now()),
             access_expires_at: Some(convert::timestamp(issued.expires_at)),
-            access_token: issued.token,
+            access_token: issued.token.expose().clone(),
             anonymous_id: visitor.to_string(),
         }))
     }

@@ -38,11 +38,11 @@ pub(super) fn challenge(challenge: &Challenge) -> v1::OtpChallenge {
     }
 }
 
-pub(super) fn tokens(pair: TokenPair, now: DateTime<Utc>) -> v1::Tokens {
+pub(super) fn tokens(pair: &TokenPair, now: DateTime<Utc>) -> v1::Tokens {
     v1::Tokens {
         expires_in: pair.access.expires_in(now),
         access_expires_at: Some(timestamp(pair.access.expires_at)),
-        access_token: pair.access.token,
+        access_token: pair.access.token.expose().clone(),
         refresh_token: pair.refresh_token.expose().clone(),
         refresh_expires_at: Some(timestamp(pair.refresh_expires_at)),
         token_type: "Bearer".to_owned(),
@@ -58,9 +58,9 @@ pub(super) fn account(account: Account) -> v1::Account {
     v1::Account {
         account_id: account.id.to_string(),
         phone_verified: account.phone.is_some(),
-        phone: account.phone.unwrap_or_default(),
+        phone: account.phone.map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
         email_verified: account.email.is_some(),
-        email: account.email.unwrap_or_default(),
+        email: account.email.map(|email| email.as_str().to_owned()).unwrap_or_default(),
         first_name: account.first_name,
         last_name: account.last_name,
         roles: account.roles.names().to_vec(),

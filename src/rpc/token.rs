@@ -51,7 +51,7 @@ impl TokenService for Token {
         let request_id = faults.request_id(&message.request_id);
         faults.none()?;
         let pair = self.0.sessions.refresh(&message.refresh_token, &client, request_id).await?;
-        Ok(Response::new(v1::RefreshResponse { tokens: Some(convert::tokens(pair, self.0.clock.now())) }))
+        Ok(Response::new(v1::RefreshResponse { tokens: Some(convert::tokens(&pair, self.0.clock.now())) }))
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
 use crate::model::{
-    Account, AccountId, Caller, CallerId, Permissions, Revocation, Roles, Session, SessionId, SigningKey, Target,
+    Account, AccountId, Caller, CallerId, EmailAddress, Permissions, Revocation, Roles, Session, SessionId, SigningKey,
+    Target,
 };
 
 /// Implements `FromRow` for a type, on every database that can hold the five kinds of column we use.
@@ -29,6 +30,11 @@ macro_rules! from_row {
     };
 }
 
+/// A stored text that is not what it should be. The text itself stays out of it.
+fn unfit(fault: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(fault.into())
+}
+
 /// A stored word that this release does not know.
 fn unknown(word: String) -> sqlx::Error {
     sqlx::Error::Decode(word.into())
@@ -36,8 +42,11 @@ fn unknown(word: String) -> sqlx::Error {
 
 from_row!(Account, |row| Ok(Self {
     id: AccountId(row.try_get("id")?),
-    phone: row.try_get("phone")?,
-    email: row.try_get("email")?,
+    phone: row.try_get::<Option<String>, _>("phone")?.map(|text| text.parse().map_err(unfit)).transpose()?,
+    email: row
+        .try_get::<Option<String>, _>("email")?
+        .map(|text| EmailAddress::parse(&text).map_err(unfit))
+        .transpose()?,
     first_name: row.try_get("first_name")?,
     last_name: row.try_get("last_name")?,
     roles: Roles::parse(&row.try_get::<String, _>("roles")?),

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::model::{AccountId, TokenId};
 use crate::random::Random;
+use crate::secret::Secret;
 use crate::store::{Grant, Store, StoreError};
 
 /// The smallest step that a token's identifier can tell.
@@ -54,7 +55,7 @@ pub struct Known {
 #[derive(Clone, Debug)]
 pub struct Issued {
     /// The token.
-    pub token: String,
+    pub token: Secret<String>,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
@@ -211,7 +212,7 @@ impl AccessTokens {
     fn sign(&self, claims: &AccessClaims, expires_at: DateTime<Utc>) -> Result<Issued, AccessError> {
         let token = self.keyring.keys().active.sign(ACCESS_TOKEN_TYPE, &claims.to_json())?;
         let expires_at = DateTime::from_timestamp(expires_at.timestamp(), 0).unwrap_or(expires_at);
-        Ok(Issued { token, expires_at })
+        Ok(Issued { token: token.into(), expires_at })
     }
 
     /// Judges a token from memory, without waiting for anything: an interceptor can do it.

@@ -100,7 +100,7 @@ fn each_error_becomes_one_status() {
         }
         for condition in details.precondition_failure().iter().flat_map(|failure| &failure.violations) {
             let tonic_types::PreconditionViolation { r#type, subject, description } = condition;
-            writeln!(page, "    condition {type} of {subject}: {description}", type = r#type).unwrap();
+            writeln!(page, "    condition {type} of {subject}: {description}").unwrap();
         }
         if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
             writeln!(page, "    retry after {delay:?}").unwrap();

@@ -55,7 +55,7 @@ fn from(ip: &str, phone: &str) -> v1::RequestOtpRequest {
 
 /// A number that nobody else has.
 fn number(n: usize) -> String {
-    format!("0912{:07}", n)
+    format!("0912{n:07}")
 }
 
 async fn each_limit_refuses_and_says_for_how_long(backend: Backend) {

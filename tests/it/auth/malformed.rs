@@ -43,14 +43,14 @@ async fn refuses<M: Message + Default + std::fmt::Debug + 'static>(
     assert_eq!(refused.fields, fields, "{shown}");
 }
 
-fn client(fill: impl FnOnce(&mut v1::ClientContext)) -> Option<v1::ClientContext> {
+fn client(fill: impl FnOnce(&mut v1::ClientContext)) -> v1::ClientContext {
     let mut client = v1::ClientContext::default();
     fill(&mut client);
-    Some(client)
+    client
 }
 
 /// Contexts that no request may have, with the field that is wrong.
-fn bad_clients() -> Vec<(Option<v1::ClientContext>, &'static str)> {
+fn bad_clients() -> Vec<(v1::ClientContext, &'static str)> {
     let long = |bytes| "x".repeat(bytes);
     let mut bad: Vec<_> =
         ["nonsense", "1.2.3", "1.2.3.4.5", "::g", "1.2.3.4\0", "fe80::1%eth0", "192.0.2.1:80", " ::1"]
@@ -123,12 +123,13 @@ async fn malformed_sign_ins_name_their_fields(backend: Backend) {
         identifier: Some(phone_number("x")),
         purpose: 9,
         channel: 9,
-        client: client(|client| client.ip = "x".to_owned()),
+        client: Some(client(|client| client.ip = "x".to_owned())),
         request_id: "x".to_owned(),
     };
     refuses(&app, request, all, &["identifier.phone", "purpose", "channel", "client.ip", "request_id"], "").await;
 
     for (client, field) in bad_clients() {
+        let client = Some(client);
         refuses(&app, request, v1::RequestOtpRequest { client: client.clone(), ..good.clone() }, &[field], "").await;
         let resend = v1::ResendOtpRequest { challenge_id: request_id(), client: client.clone(), ..Default::default() };
         refuses(&app, "AuthService/ResendOtp", resend, &[field], "").await;

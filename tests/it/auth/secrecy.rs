@@ -1,6 +1,7 @@
 //! No code stands anywhere in the clear: not in the cache, not in the database, not in the log.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -56,7 +57,10 @@ async fn o7_no_code_stands_in_the_cache_or_the_database(backend: Backend) {
 
 /// Whether bytes hold a text, as it is or as a dump writes bytes: in hex or as a list of numbers.
 fn holds(content: &[u8], text: &str) -> bool {
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = text.bytes().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
     let list = text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
     [text.as_bytes(), hex.as_bytes(), list.as_bytes()]
         .iter()
@@ -76,7 +80,7 @@ async fn cache_content(app: &TestApp) -> Vec<u8> {
     let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
     let mut command = "*4\r\n".to_owned();
     for word in ["EVAL", ALL, "0", &pattern] {
-        command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        write!(command, "${}\r\n{word}\r\n", word.len()).unwrap();
     }
     stream.write_all(command.as_bytes()).await.unwrap();
     let mut head = String::new();

@@ -38,7 +38,7 @@ async fn newcomer(app: &TestApp) -> Person {
     let Opened::Session { account, session, .. } = opened else { panic!("{opened:?}") };
     let grant = Grant { session: *session, roles: account.roles.clone() };
     Person {
-        access_token: node.access.issue(&grant, now).unwrap().token,
+        access_token: node.access.issue(&grant, now).unwrap().token.expose().clone(),
         refresh_token: node.sessions.refresh_tokens.seal(grant.session.id, grant.session.generation).expose().clone(),
         account_id: account.id.to_string(),
     }
