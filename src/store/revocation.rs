@@ -96,6 +96,13 @@ impl Store {
         })
     }
 
+    /// Whether a revocation can no longer appear below one that was read: with one writer at a time, numbers are given out in
+    /// the order of commits.
+    #[must_use]
+    pub const fn numbers_in_order(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Live revocations that were written after `seq`, in order of writing.
     pub async fn revocations_after(
         &self,

@@ -135,7 +135,13 @@ impl Revocations {
                 break;
             }
         }
-        self.settled.lock().note(began, behind);
+        let mut settled = self.settled.lock();
+        if self.store.numbers_in_order() {
+            settled.below = behind;
+        } else {
+            settled.note(began, behind);
+        }
+        drop(settled);
         self.replica.set_as_of(began_at);
         Ok(())
     }
