@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -28,7 +29,10 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let micros = match self {
             #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
-            Self::System => Utc::now().timestamp_micros(),
+            Self::System => {
+                let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
+            }
             Self::Manual(micros) => micros.load(Ordering::SeqCst),
         };
         DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)

@@ -47,6 +47,8 @@ pub struct Known {
     pub claims: AccessClaims,
     /// Which key signed it.
     pub kid: String,
+    /// When it was issued, to the millisecond: its identifier tells more exactly than its `iat`.
+    pub issued_at: DateTime<Utc>,
     /// What of an answer about it stays the same, encoded. Filled in by whoever answers first.
     pub told: OnceLock<Bytes>,
 }
@@ -226,7 +228,7 @@ impl AccessTokens {
             return Judgement::Inactive(inactive);
         }
         let AccessClaims { jti, sid, sub, .. } = known.claims;
-        if self.replica.covers(jti, sid, sub, known.issued_at(), now) {
+        if self.replica.covers(jti, sid, sub, known.issued_at, now) {
             return Judgement::Inactive(Inactive::Revoked);
         }
         if self.replica.is_fresh(now, self.bound) { Judgement::Active(known) } else { Judgement::Unsure(known) }
@@ -263,7 +265,7 @@ impl AccessTokens {
         for found in &found {
             replica.apply(&found.revocation);
         }
-        Ok(replica.covers(jti, sid, sub, known.issued_at(), now))
+        Ok(replica.covers(jti, sid, sub, known.issued_at, now))
     }
 
     /// The same as [`Self::known`], and reads the keys again where it has not heard of the token's.
@@ -289,7 +291,7 @@ impl AccessTokens {
             return if keys.set.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
         }
         let (kid, claims) = read_access_token(token, &keys.set)?;
-        let known = Arc::new(Known { claims, kid, told: OnceLock::new() });
+        let known = Arc::new(Known::new(claims, kid));
         self.remembered.insert(hash, Arc::clone(&known));
         Ok(known)
     }
@@ -318,14 +320,13 @@ impl AccessTokens {
 }
 
 impl Known {
-    /// When it was issued, to the millisecond: its identifier tells more exactly than its `iat`.
-    #[must_use]
-    pub fn issued_at(&self) -> DateTime<Utc> {
-        let exact = self.claims.jti.0.get_timestamp().and_then(|timestamp| {
+    fn new(claims: AccessClaims, kid: String) -> Self {
+        let exact = claims.jti.0.get_timestamp().and_then(|timestamp| {
             let (seconds, nanos) = timestamp.to_unix();
             DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
         });
-        exact.or_else(|| DateTime::from_timestamp(self.claims.iat, 0)).unwrap_or(DateTime::UNIX_EPOCH)
+        let issued_at = exact.or_else(|| DateTime::from_timestamp(claims.iat, 0)).unwrap_or(DateTime::UNIX_EPOCH);
+        Self { claims, kid, issued_at, told: OnceLock::new() }
     }
 }
 

@@ -155,8 +155,8 @@ impl Replica {
     /// clock has been set back, and nobody knows how long ago that future was.
     #[must_use]
     pub fn is_fresh(&self, now: DateTime<Utc>, bound: TimeDelta) -> bool {
-        let age = now - self.as_of();
-        age <= bound && age >= -bound
+        let age = now.timestamp_micros() - self.as_of.load(Ordering::Acquire);
+        age.unsigned_abs() <= bound.num_microseconds().map_or(u64::MAX, i64::unsigned_abs)
     }
 
     /// Notes that everything up to a moment is known.
