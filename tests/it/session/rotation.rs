@@ -8,7 +8,11 @@ use countersign::proto::v1;
 use super::{newcomer, reason, refresh, refresh_on};
 use crate::harness::{Backend, TestApp, bearer, figure, has_services, on_both_backends};
 
-on_both_backends!(a_retired_key_verifies_what_it_signed, a_key_signs_once_everybody_can_know_it);
+on_both_backends!(
+    a_retired_key_verifies_what_it_signed,
+    a_key_signs_once_everybody_can_know_it,
+    a_leaked_key_takes_its_tokens_with_it_and_sessions_go_on,
+);
 
 async fn rotate(app: &TestApp, force: bool) -> Result<v1::SigningKey, tonic::Status> {
     let request = bearer(v1::RotateSigningKeyRequest { force, revoke: false }, &app.api_key);
@@ -124,5 +128,22 @@ async fn t12_rotations_under_load_refuse_nobody() {
     let (asked, refused) = (asked.into_inner(), refused.into_inner());
     eprintln!("T12: 5 rotations, {asked} answers, {refused} false refusals");
     assert_eq!(refused, 0);
+    app.stop().await;
+}
+
+async fn a_leaked_key_takes_its_tokens_with_it_and_sessions_go_on(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let person = app.sign_in("09121234567").await;
+    assert!(app.is_active(&person.access_token).await);
+    let leaked = v1::RotateSigningKeyRequest { force: false, revoke: true };
+    let answer = app.node().admin().rotate_signing_key(bearer(leaked, &app.api_key)).await.unwrap().into_inner();
+
+    assert!(!app.is_active(&person.access_token).await);
+    let jwks = app.node().tokens().get_jwks(v1::GetJwksRequest {}).await.unwrap().into_inner();
+    let kids: Vec<_> = jwks.keys.into_iter().map(|key| key.kid).collect();
+    assert_eq!(kids, [answer.key.unwrap().kid]);
+    let request = v1::RefreshRequest { refresh_token: person.refresh_token, ..Default::default() };
+    let next = app.node().tokens().refresh(request).await.unwrap().into_inner().tokens.unwrap();
+    assert!(app.is_active(&next.access_token).await);
     app.stop().await;
 }
