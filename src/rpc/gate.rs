@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, poll_fn};
-use http::header::AUTHORIZATION;
+use futures_util::TryFutureExt;
+use futures_util::future::{BoxFuture, Either, MapOk, poll_fn};
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::codegen::Body as _;
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
@@ -25,10 +25,11 @@ use crate::app::App;
 /// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
 /// told so in this contract's terms.
 const MAX_METADATA: usize = 8 * 1024;
-
 /// How much of a refused call is read, and for how long.
 const MAX_REFUSED: usize = 64 * 1024;
 const REFUSED_PATIENCE: Duration = Duration::from_millis(500);
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Puts the gate in front of a service.
 #[derive(Clone, Debug)]
@@ -52,6 +53,9 @@ impl<S> Layer<S> for GateLayer {
     }
 }
 
+/// An answer that has to be waited for, or a refusal.
+type Waiting<E> = BoxFuture<'static, Result<Response<Body>, E>>;
+
 /// A service behind the gate.
 #[derive(Clone, Debug)]
 pub struct Gate<S> {
@@ -67,7 +71,8 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+    // Whoever may pass, passes without an allocation.
+    type Future = Either<MapOk<S::Future, fn(Response<Body>) -> Response<Body>>, Waiting<S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -85,23 +90,22 @@ where
             if let Err(refusal) = decide(rule, peer) {
                 return refuse(refusal, request);
             }
-            let response = self.inner.call(request);
-            return Box::pin(async move { response.await.map(with_details) });
+            return Either::Left(self.inner.call(request).map_ok(with_details));
         }
         let (app, peer, mut inner) = (Arc::clone(&self.app), peer.clone(), self.inner.clone());
         let mut request = request;
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let decided = make_sure(&app, peer, request.headers()).await.and_then(|peer| {
                 decide(rule, &peer)?;
                 Ok(peer)
             });
             match decided {
                 Ok(peer) => request.extensions_mut().insert(peer),
-                Err(refusal) => return refuse(refusal, request).await,
+                Err(refusal) => return Ok(refused(refusal, request).await),
             };
             poll_fn(|context| inner.poll_ready(context)).await?;
             inner.call(request).await.map(with_details)
-        })
+        }))
     }
 }
 
@@ -116,8 +120,7 @@ async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap) -> Resul
     if peer.refused == Some(Refused::UnknownKey) {
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
         if app.access.recognise(token.unwrap_or_default()).await?.is_ok() {
-            let metadata = MetadataMap::from_headers(headers.clone());
-            peer = Identify::new(Arc::clone(app)).peer(&metadata, peer.address);
+            peer = Identify::new(Arc::clone(app)).peer(headers, peer.address);
         }
     }
     if let Some(holder) = &mut peer.holder
@@ -138,11 +141,13 @@ fn metadata_size(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
-fn refuse<E: Send + 'static>(refusal: Status, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, E>> {
-    Box::pin(async move {
-        hear_out(request.into_body()).await;
-        Ok(refusal.into_http())
-    })
+fn refuse<F, E: Send + 'static>(refusal: Status, request: Request<Body>) -> Either<F, Waiting<E>> {
+    Either::Right(Box::pin(async move { Ok(refused(refusal, request).await) }))
+}
+
+async fn refused(refusal: Status, request: Request<Body>) -> Response<Body> {
+    hear_out(request.into_body()).await;
+    refusal.into_http()
 }
 
 /// Reads what a refused call sends along. An answer before its end would reset the stream; what is still under way would then
@@ -163,7 +168,7 @@ async fn hear_out(mut body: Body) {
 
 /// The libraries below answer some faults by themselves, without the details that this contract promises.
 fn with_details(response: Response<Body>) -> Response<Body> {
-    if !response.headers().contains_key("grpc-status") {
+    if !response.headers().contains_key(&GRPC_STATUS) {
         return response;
     }
     match Status::from_header_map(response.headers()) {

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use tonic::metadata::MetadataMap;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName};
 use tonic::service::Interceptor;
 use tonic::{Extensions, Request, Status};
 
@@ -11,6 +12,8 @@ use crate::app::App;
 use crate::identity::API_KEY_PREFIX;
 use crate::model::{Actor, Caller, Permission, Roles};
 use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
+
+static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.
 #[derive(Clone, Debug)]
@@ -95,12 +98,12 @@ impl Identify {
     }
 
     /// Who sends these metadata from this address, as far as memory tells.
-    pub(crate) fn peer(&self, metadata: &MetadataMap, address: IpAddr) -> Peer {
+    pub(crate) fn peer(&self, metadata: &HeaderMap, address: IpAddr) -> Peer {
         let mut peer = Peer { caller: None, holder: None, refused: None, address };
-        if let Some(key) = metadata.get("x-api-key") {
+        if let Some(key) = metadata.get(&API_KEY) {
             self.note_key(&mut peer, key.to_str().unwrap_or_default());
         }
-        if let Some(credential) = metadata.get("authorization") {
+        if let Some(credential) = metadata.get(&AUTHORIZATION) {
             match bearer(credential.to_str().unwrap_or_default()) {
                 Some(key) if key.starts_with(API_KEY_PREFIX) => self.note_key(&mut peer, key),
                 Some(token) => self.note_token(&mut peer, token),
@@ -138,7 +141,7 @@ pub(crate) fn bearer(authorization: &str) -> Option<&str> {
 impl Interceptor for Identify {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let address = request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let peer = self.peer(request.metadata(), address.to_canonical());
+        let peer = self.peer(request.metadata().as_ref(), address.to_canonical());
         let extensions: &mut Extensions = request.extensions_mut();
         extensions.insert(peer);
         Ok(request)
