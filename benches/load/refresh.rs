@@ -22,8 +22,8 @@ use crate::{Result, people, services};
 /// What is measured here.
 pub(crate) const FIGURES: &[&str] = &["refresh_postgres", "bare_update_postgres"];
 
-/// How many refresh at a time, each a session of its own.
-const CONCURRENCY: usize = 64;
+/// How many refresh at a time, each a session of its own: as many as there are connections, so that none waits for one.
+const CONCURRENCY: usize = 16;
 /// The server's default, and what the bare statement gets too.
 const POOL: u32 = 16;
 
