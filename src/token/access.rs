@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
@@ -35,8 +34,9 @@ pub struct AccessTokens {
     clock: Clock,
     settings: config::Token,
     bound: TimeDelta,
-    /// Tokens whose signature has been found good, by the hash of their whole text. Never a verdict: that is made anew.
-    remembered: Remembered<[u8; 32], Arc<Known>>,
+    /// Tokens whose signature has been found good, by their whole text: found by a quick hash and then compared to the letter,
+    /// so that no other text can pass for one of them. Never a verdict: that is made anew.
+    remembered: Remembered<Box<str>, Arc<Known>>,
     last_reload: Mutex<DateTime<Utc>>,
 }
 
@@ -283,16 +283,14 @@ impl AccessTokens {
         if token.len() > MAX_COMPACT_BYTES {
             return Err(Rejection::TooLong);
         }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
         let keys = self.keyring.keys();
-        if let Some(known) = self.remembered.get(&hash) {
+        if let Some(known) = self.remembered.get(token) {
             // A key that is gone verifies nothing, whatever it verified before.
             return if keys.set.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
         }
         let (kid, claims) = read_access_token(token, &keys.set)?;
         let known = Arc::new(Known::new(claims, kid));
-        self.remembered.insert(hash, Arc::clone(&known));
+        self.remembered.insert(token.into(), Arc::clone(&known));
         Ok(known)
     }
 
