@@ -91,11 +91,7 @@ impl KeysCommand {
         match self {
             Self::List => keyring.keys().records.iter().for_each(print_key),
             Self::Rotate { force, revoke } => {
-                let haste = match (revoke, force) {
-                    (true, _) => Haste::Leaked,
-                    (false, true) => Haste::Forced,
-                    (false, false) => Haste::None,
-                };
+                let haste = Haste::of(force, revoke);
                 print_key(&keyring.rotate(haste, &by_operator()).await?);
             }
         }

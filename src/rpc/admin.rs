@@ -116,11 +116,7 @@ impl AdminService for Admin {
         let cause = self.cause(&request)?;
         let keyring = &self.0.keyring;
         let v1::RotateSigningKeyRequest { force, revoke } = *request.get_ref();
-        let haste = match (revoke, force) {
-            (true, _) => Haste::Leaked,
-            (false, true) => Haste::Forced,
-            (false, false) => Haste::None,
-        };
+        let haste = Haste::of(force, revoke);
         let key = keyring.rotate(haste, &cause).await?;
         self.0.revocations.announce(Change::SigningKeys);
         let key = convert::signing_key(&key, keyring.usable_at(&key));

@@ -43,6 +43,18 @@ pub enum Haste {
     Leaked,
 }
 
+impl Haste {
+    /// What somebody wants who says whether to force it, and whether a key has leaked.
+    #[must_use]
+    pub const fn of(force: bool, leaked: bool) -> Self {
+        match (leaked, force) {
+            (true, _) => Self::Leaked,
+            (false, true) => Self::Forced,
+            (false, false) => Self::None,
+        }
+    }
+}
+
 /// The keys at one moment.
 #[derive(Debug)]
 pub struct Keys {
