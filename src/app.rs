@@ -11,6 +11,7 @@ use crate::config::{Config, Profile};
 use crate::credential::Codes;
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
+use crate::metrics::Metrics;
 use crate::model::{Cause, CodeMessage, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
@@ -31,6 +32,8 @@ pub struct App {
     pub config: Config,
     /// Its time.
     pub clock: Clock,
+    /// What it counts.
+    pub metrics: Metrics,
     /// The database.
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
@@ -102,6 +105,7 @@ impl App {
         clock: Clock,
         observer: Option<mpsc::UnboundedSender<CodeMessage>>,
     ) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = Store::connect(url, config.database.max_connections).await?;
@@ -166,6 +170,7 @@ impl App {
             accounts: Accounts::new(store.clone()),
             config,
             clock,
+            metrics,
             store,
             vital,
             cache,

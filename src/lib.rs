@@ -10,7 +10,7 @@
 //!   [`jobs`] is what a node does by itself. [`app`] puts together what they share, [`health`] tells what of it works.
 //! - **What it knows and decides**: [`session`], [`credential`], [`identity`], [`token`], [`guard`].
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out.
-//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`].
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`metrics`], [`random`], [`secret`], [`root_key`].
 //!
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a refresh and an introspection.
 
@@ -25,6 +25,7 @@ pub mod health;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod metrics;
 pub mod model;
 pub mod notify;
 pub mod proto;

@@ -1,4 +1,4 @@
-//! What is served over plain HTTP: public keys, discovery and health.
+//! What is served over plain HTTP: public keys, discovery, health and figures.
 
 mod discovery;
 
@@ -26,6 +26,7 @@ pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::authorization_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
+        .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(View { app, state })
@@ -43,6 +44,20 @@ async fn jwks(Shared(view): Shared<View>) -> Response {
         }
         Err(cause) => {
             tracing::error!(%cause, "the public keys cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// What this node has counted, as Prometheus reads it.
+async fn metrics(Shared(view): Shared<View>) -> Response {
+    match view.app.metrics.render() {
+        Ok(body) => {
+            let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, form)], body).into_response()
+        }
+        Err(cause) => {
+            tracing::error!(%cause, "the figures cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,0 +1,74 @@
+//! What the service counts about itself, served in Prometheus' text form. Each figure has one method that counts it, so that
+//! names and labels stand in this file alone. No label ever names a person.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+/// Labels whose values come from the code and are therefore few.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+/// The figures of one node.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    refusals: Family<Labels<1>, Counter>,
+    messages: Family<Labels<3>, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("countersign");
+        let refusals = Family::default();
+        registry.register("guard_refusals", "What a limit refused", refusals.clone());
+        let messages = Family::default();
+        registry.register("messages", "Messages handed to a provider, by what became of them", messages.clone());
+        Self { registry: Arc::new(registry), refusals, messages }
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A limit of this name has refused something.
+    pub fn refused(&self, limit: &'static str) {
+        self.refusals.get_or_create(&[("limit", limit)]).inc();
+    }
+
+    /// A message has left through a provider, or not.
+    pub fn message(&self, channel: &'static str, provider: &'static str, outcome: &'static str) {
+        self.messages.get_or_create(&[("channel", channel), ("provider", provider), ("outcome", outcome)]).inc();
+    }
+
+    /// All figures, as Prometheus reads them.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.refused("codes_per_network");
+        metrics.refused("codes_per_network");
+        metrics.message("sms", "kavenegar", "sent");
+        let text = metrics.render().unwrap();
+        assert!(text.contains("countersign_guard_refusals_total{limit=\"codes_per_network\"} 2\n"), "{text}");
+        let sent = "countersign_messages_total{channel=\"sms\",provider=\"kavenegar\",outcome=\"sent\"} 1\n";
+        assert!(text.contains(sent), "{text}");
+    }
+}
