@@ -31,6 +31,20 @@ redacted! {
     Account
     Tokens
     OtpCredential
+    PasswordCredential
+    RegisterRequest
+    SignInStep
+    SignInProfile
+    ContinueSignInRequest
+    ChangePasswordRequest
+    ResetPasswordRequest
+    ChangeIdentifierRequest
+    VerifyIdentityRequest
+    DeleteAccountRequest
+    Identity
+    AccountFilter
+    CreateAccountRequest
+    ImportedAccount
     IssueAnonymousTokenResponse
     LogoutRequest
     RefreshRequest

@@ -129,5 +129,5 @@ async fn open(config: &Config) -> Result<Store, Failure> {
 }
 
 fn by_operator() -> Cause {
-    Cause { at: Clock::System.now(), actor: Actor::Operator, ip: String::new(), detail: String::new() }
+    Cause { actor: Actor::Operator, ..Cause::system(Clock::System.now()) }
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::{AccountId, EmailAddress, Phone};
+use crate::secret::Secret;
 
 /// What the database knows of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +24,54 @@ pub struct Account {
     pub last_name: String,
     /// What the person may do, as other services understand it.
     pub roles: Roles,
-    /// Whether it may sign in.
+    /// Whether it may sign in, as it was set; see [`Account::state_at`].
     pub state: AccountState,
+    /// When a block ends by itself.
+    pub blocked_until: Option<DateTime<Utc>>,
+    /// Why it is blocked, as the operator put it, or empty.
+    pub block_reason: String,
+    /// A phone number that was never proved.
+    pub claimed_phone: Option<Phone>,
+    /// A mail address that was never proved.
+    pub claimed_email: Option<EmailAddress>,
+    /// The language of messages to the person, or empty.
+    pub locale: String,
+    /// What services keep with the account.
+    pub metadata: Map<String, Value>,
+    /// The hash of the password, as it is stored.
+    pub password_hash: Option<Secret<String>>,
+    /// What a provider has confirmed.
+    pub identity: Option<Identity>,
     /// When it came into being.
     pub created_at: DateTime<Utc>,
     /// When somebody last signed in.
     pub last_login_at: Option<DateTime<Utc>>,
+}
+
+/// What a provider has confirmed about a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// When.
+    pub verified_at: DateTime<Utc>,
+    /// Who confirmed it.
+    pub provider: String,
+    /// The person's full name, or empty.
+    pub full_name: String,
+    /// The date of birth as `YYYY-MM-DD`, or empty.
+    pub birth_date: String,
+    /// Whether the person is alive, where the provider told.
+    pub alive: Option<bool>,
+}
+
+impl Account {
+    /// Whether it may sign in at this time: a block may have ended by itself.
+    #[must_use]
+    pub fn state_at(&self, now: DateTime<Utc>) -> AccountState {
+        match self.state {
+            AccountState::Blocked if self.blocked_until.is_some_and(|until| until <= now) => AccountState::Active,
+            state => state,
+        }
+    }
 }
 
 /// Whether an account may be used.

@@ -14,6 +14,8 @@ pub struct ClientContext {
     pub device_id: String,
     /// What its owner calls the device, or empty.
     pub device_name: String,
+    /// What the request calls itself, for the audit trail.
+    pub request_id: String,
 }
 
 /// The network that one person can be assumed to hold: an IPv4 address, or an IPv6 /64.

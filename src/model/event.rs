@@ -41,6 +41,8 @@ pub struct Cause {
     pub actor: Actor,
     /// From which address, or empty.
     pub ip: String,
+    /// The request that makes it, or empty.
+    pub request_id: String,
     /// A word on it, or empty.
     pub detail: String,
 }
@@ -49,7 +51,7 @@ impl Cause {
     /// A change that this service makes by itself.
     #[must_use]
     pub const fn system(at: DateTime<Utc>) -> Self {
-        Self { at, actor: Actor::System, ip: String::new(), detail: String::new() }
+        Self { at, actor: Actor::System, ip: String::new(), request_id: String::new(), detail: String::new() }
     }
 }
 
@@ -76,6 +78,22 @@ macro_rules! event_kinds {
 event_kinds! {
     /// An account came into being.
     AccountCreated = "account.created",
+    /// An account's names, language, metadata or roles were changed.
+    AccountUpdated = "account.updated",
+    /// A phone number or mail address was proved and took another's place.
+    IdentifierChanged = "account.identifier_changed",
+    /// A password was set or replaced.
+    PasswordChanged = "account.password_changed",
+    /// A provider confirmed who a person is.
+    IdentityVerified = "account.identity_verified",
+    /// An account was shut.
+    AccountBlocked = "account.blocked",
+    /// A block was lifted.
+    AccountUnblocked = "account.unblocked",
+    /// An account was deleted, and what was known of the person erased.
+    AccountDeleted = "account.deleted",
+    /// An account was brought over from elsewhere.
+    AccountImported = "account.imported",
     /// A person signed in.
     SessionCreated = "session.created",
     /// A session was ended before its time.

@@ -16,7 +16,7 @@ mod revocation;
 mod session;
 mod signing_key;
 
-pub use account::{Account, AccountState, Roles};
+pub use account::{Account, AccountState, Identity, Roles};
 pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
 pub use client::{ClientContext, Network};
 pub use digits::digit;

@@ -37,6 +37,8 @@ pub struct Session {
     pub absolute_expires_at: DateTime<Utc>,
     /// When the last of its access tokens expires.
     pub access_expires_at: DateTime<Utc>,
+    /// The anonymous visitor that the person was before.
+    pub upgraded_from: Option<AccountId>,
 }
 
 /// Why a session was ended before its time.
@@ -46,6 +48,14 @@ pub enum EndReason {
     Logout,
     /// Its owner ended it from another session.
     EndedByOwner,
+    /// Its owner's password was changed.
+    PasswordChanged,
+    /// Its account was shut.
+    AccountBlocked,
+    /// Its account was deleted.
+    AccountDeleted,
+    /// An operator signed the person out.
+    EndedByOperator,
     /// A service took it back.
     Blacklisted,
     /// A refresh token came back that had long been replaced.
@@ -53,12 +63,27 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    const ALL: [Self; 8] = [
+        Self::Logout,
+        Self::EndedByOwner,
+        Self::PasswordChanged,
+        Self::AccountBlocked,
+        Self::AccountDeleted,
+        Self::EndedByOperator,
+        Self::Blacklisted,
+        Self::Reuse,
+    ];
+
     /// The name the database keeps.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
             Self::EndedByOwner => "ended_by_owner",
+            Self::PasswordChanged => "password_changed",
+            Self::AccountBlocked => "account_blocked",
+            Self::AccountDeleted => "account_deleted",
+            Self::EndedByOperator => "ended_by_operator",
             Self::Blacklisted => "blacklisted",
             Self::Reuse => "reuse",
         }
@@ -69,7 +94,7 @@ impl FromStr for EndReason {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Logout, Self::EndedByOwner, Self::Blacklisted, Self::Reuse]
+        Self::ALL
             .into_iter()
             .find(|reason| reason.as_str() == text)
             .ok_or_else(|| format!("unknown reason `{text}` for the end of a session"))

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::validate::Faults;
 use crate::credential::Challenge;
 use crate::model::{
-    Account, AccountState, Caller, Channel, KeyState, Permission, Permissions, Session, SessionId, SigningKey,
+    Account, AccountState, Caller, Channel, EmailAddress, KeyState, Permission, Permissions, Phone, Session, SessionId,
+    SigningKey,
 };
 use crate::proto::{Introspection, Passing, v1};
 use crate::session::TokenPair;
@@ -49,24 +50,41 @@ pub(super) fn tokens(pair: &TokenPair, now: DateTime<Utc>) -> v1::Tokens {
     }
 }
 
-pub(super) fn account(account: Account) -> v1::Account {
-    let state = match account.state {
-        AccountState::Active => v1::AccountState::Active,
-        AccountState::Blocked => v1::AccountState::Blocked,
-        AccountState::Deleted => v1::AccountState::Deleted,
-    };
+pub(super) fn account(account: Account, now: DateTime<Utc>) -> v1::Account {
+    let state = account.state_at(now);
+    let text = |phone: Option<Phone>| phone.map(|phone| phone.as_str().to_owned());
+    let address = |email: Option<EmailAddress>| email.map(|email| email.as_str().to_owned());
     v1::Account {
         account_id: account.id.to_string(),
         phone_verified: account.phone.is_some(),
-        phone: account.phone.map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
+        phone: text(account.phone.or(account.claimed_phone)).unwrap_or_default(),
         email_verified: account.email.is_some(),
-        email: account.email.map(|email| email.as_str().to_owned()).unwrap_or_default(),
+        email: address(account.email.or(account.claimed_email)).unwrap_or_default(),
         first_name: account.first_name,
         last_name: account.last_name,
         roles: account.roles.names().to_vec(),
-        state: state.into(),
+        state: account_state(state).into(),
+        blocked_until: account.blocked_until.filter(|_| state == AccountState::Blocked).map(timestamp),
+        identity: account.identity.map(|identity| v1::Identity {
+            verified_at: Some(timestamp(identity.verified_at)),
+            full_name: identity.full_name,
+            birth_date: identity.birth_date,
+            alive: identity.alive,
+            provider: identity.provider,
+        }),
+        has_password: account.password_hash.is_some(),
+        metadata: (!account.metadata.is_empty()).then(|| object(&account.metadata)),
+        locale: account.locale,
         created_at: Some(timestamp(account.created_at)),
         last_login_at: account.last_login_at.map(timestamp),
+    }
+}
+
+fn account_state(state: AccountState) -> v1::AccountState {
+    match state {
+        AccountState::Active => v1::AccountState::Active,
+        AccountState::Blocked => v1::AccountState::Blocked,
+        AccountState::Deleted => v1::AccountState::Deleted,
     }
 }
 

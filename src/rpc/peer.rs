@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use tonic::service::Interceptor;
@@ -10,10 +11,11 @@ use tonic::{Extensions, Request, Status};
 
 use crate::app::App;
 use crate::identity::API_KEY_PREFIX;
-use crate::model::{Actor, Caller, Permission, Roles};
+use crate::model::{Actor, Caller, Cause, Permission, Roles};
 use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
 
 static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Peer {
     pub refused: Option<Refused>,
     /// The other end of the connection.
     pub address: IpAddr,
+    /// What it calls this request: the metadata `x-request-id`, or empty.
+    pub request_id: String,
 }
 
 /// The holder of an access token.
@@ -78,6 +82,12 @@ impl Peer {
         }
     }
 
+    /// The circumstances of what this peer does, but for what it is.
+    pub(crate) fn cause(&self, at: DateTime<Utc>) -> Cause {
+        let request_id = self.request_id.clone();
+        Cause { at, actor: self.actor(), ip: self.address.to_string(), request_id, detail: String::new() }
+    }
+
     /// The peer of a request that has come through the door.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<&Self, Status> {
         request.extensions().get().ok_or_else(|| super::status::internal("a request came in past the interceptor"))
@@ -99,7 +109,7 @@ impl Identify {
 
     /// Who sends these metadata from this address, as far as memory tells.
     pub(crate) fn peer(&self, metadata: &HeaderMap, address: IpAddr) -> Peer {
-        let mut peer = Peer { caller: None, holder: None, refused: None, address };
+        let mut peer = Peer { caller: None, holder: None, refused: None, address, request_id: request_id(metadata) };
         if let Some(key) = metadata.get(&API_KEY) {
             self.note_key(&mut peer, key.to_str().unwrap_or_default());
         }
@@ -130,6 +140,12 @@ impl Identify {
             Judgement::Inactive(_) => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
         }
     }
+}
+
+/// What the client calls its request, as far as that can stand in a row.
+fn request_id(metadata: &HeaderMap) -> String {
+    let text = metadata.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.get(..text.len().min(64)).unwrap_or_default().to_owned()
 }
 
 /// What follows the scheme, whose case does not matter (RFC 7235 §2.1).

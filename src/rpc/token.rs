@@ -149,7 +149,7 @@ impl TokenService for Token {
         let detail = faults.text("reason", &message.reason, 256);
         let until = faults.future("until", message.until, now);
         let target = faults.unless(target)?;
-        let cause = Cause { at: now, actor: peer.actor(), ip: peer.address.to_string(), detail };
+        let cause = Cause { detail, ..peer.cause(now) };
         let revoked_at = self.0.sessions.blacklist(target, until, &cause).await?;
         Ok(Response::new(v1::BlacklistResponse { revoked_at: Some(convert::timestamp(revoked_at)) }))
     }

@@ -113,6 +113,21 @@ impl Faults {
         }
     }
 
+    /// Where a request comes from, and the client's name for its intent.
+    pub(crate) fn intent(
+        &mut self,
+        client: Option<&v1::ClientContext>,
+        request_id: &str,
+        peer: &Peer,
+    ) -> (ClientContext, Option<RequestId>) {
+        let mut client = self.client(client, peer);
+        let request_id = self.request_id(request_id);
+        if let Some(id) = request_id {
+            client.request_id = id.to_string();
+        }
+        (client, request_id)
+    }
+
     /// Where a request comes from. A caller's word on the address is taken only from one that may act for clients.
     pub(crate) fn client(&mut self, client: Option<&v1::ClientContext>, peer: &Peer) -> ClientContext {
         let unknown = v1::ClientContext::default();
@@ -133,6 +148,7 @@ impl Faults {
             user_agent: self.text("client.user_agent", &client.user_agent, 512),
             device_id: self.text("client.device_id", &client.device_id, 128),
             device_name: self.text("client.device_name", &client.device_name, 128),
+            request_id: peer.request_id.clone(),
         }
     }
 

@@ -18,7 +18,9 @@ use crate::model::{
 };
 use crate::random::Random;
 use crate::root_key::MacKey;
-use crate::store::{Grant, Intent, NewSession, OpenSession, Opened, Refreshed, Rotation, Store, StoreError};
+use crate::store::{
+    Grant, Intent, NewAccount, NewSession, OpenSession, Opened, Proved, Refreshed, Rotation, Store, StoreError,
+};
 use crate::token::{AccessError, AccessTokens, Issued, Revocations};
 
 /// The sessions of this installation.
@@ -64,6 +66,8 @@ pub struct SignedIn {
     pub account: Account,
     /// Whether the account is new.
     pub created: bool,
+    /// The anonymous visitor that the person was until then.
+    pub upgraded_from: Option<AccountId>,
 }
 
 /// Why nobody was signed in.
@@ -153,11 +157,13 @@ impl Sessions {
             Err(error) => return Err(SignInError::Code(error)),
         };
         let signed_in = match opened {
-            Opened::Session { account, session, created } => {
+            Opened::Session { account, session, created, revoked } => {
+                self.revocations.apply(&revoked);
                 let grant = Grant { session: *session, roles: account.roles.clone() };
-                SignedIn { tokens: self.pair(&grant)?, account: *account, created }
+                let upgraded_from = grant.session.upgraded_from;
+                SignedIn { tokens: self.pair(&grant)?, account: *account, created, upgraded_from }
             }
-            Opened::Unknown => return Err(SignInError::Refused),
+            Opened::Unknown | Opened::Outdated | Opened::AlreadyRegistered => return Err(SignInError::Refused),
             Opened::Blocked => return Err(SignInError::Blocked),
             Opened::IntentReused => return Err(SignInError::IntentReused),
         };
@@ -173,9 +179,12 @@ impl Sessions {
             Channel::Sms => "otp sms",
             Channel::Email => "otp",
         };
+        let new_account = self.open_registration.then(|| NewAccount::bare(AccountId(Random.id(cause.at))));
+        let identifier = &proof.identifier;
         let new = OpenSession {
-            identifier: &proof.identifier,
-            new_account: self.open_registration.then(|| AccountId(Random.id(cause.at))),
+            proved: Proved::Owner { identifier, must_be_new: false },
+            new_account,
+            upgrade: None,
             session: self.new_session(cause.at, visitor, amr),
             intent,
             cause: &cause,
@@ -249,6 +258,12 @@ impl Sessions {
     }
 
     fn cause(&self, actor: Actor, client: &ClientContext) -> Cause {
-        Cause { at: self.clock.now(), actor, ip: client.ip.to_string(), detail: String::new() }
+        Cause {
+            at: self.clock.now(),
+            actor,
+            ip: client.ip.to_string(),
+            request_id: client.request_id.clone(),
+            detail: String::new(),
+        }
     }
 }

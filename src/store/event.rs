@@ -8,8 +8,8 @@ macro_rules! record_event {
         let account: Option<$crate::model::AccountId> = $account;
         let session: Option<$crate::model::SessionId> = $session;
         sqlx::query(
-            "INSERT INTO events (id, at, kind, account_id, session_id, actor, ip, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO events (id, at, kind, account_id, session_id, actor, ip, request_id, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind($crate::random::Random.id(cause.at))
         .bind(cause.at)
@@ -18,6 +18,7 @@ macro_rules! record_event {
         .bind(session.map(|id| id.0))
         .bind(cause.actor.name(account))
         .bind(cause.ip.as_str())
+        .bind(cause.request_id.as_str())
         .bind(cause.detail.as_str())
         .execute(&mut *$tx)
         .await?

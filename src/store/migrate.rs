@@ -8,7 +8,10 @@ use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
 use super::Store;
 
 /// Every migration there has been, in order. They are never changed once released, only added to.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "foundation", include_str!("../../migrations/0001_foundation.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
+    (2, "accounts", include_str!("../../migrations/0002_accounts.sql")),
+];
 
 /// Why the database could not be brought to its shape.
 #[derive(Debug, thiserror::Error)]

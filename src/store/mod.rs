@@ -12,6 +12,7 @@ mod revocation;
 mod row;
 mod session;
 mod setting;
+mod sign_in;
 mod signing_key;
 
 pub use caller::{CallerConflict, StoredCaller};
@@ -19,7 +20,8 @@ pub use connect::{ConnectError, FileLock};
 pub use migrate::MigrateError;
 pub use purge::Purged;
 pub use revocation::SequencedRevocation;
-pub use session::{EndedSession, Grant, Intent, NewSession, OpenSession, Opened, Refreshed, Rotation};
+pub use session::{EndedSession, Grant, Refreshed, Rotation};
+pub use sign_in::{Intent, NewAccount, NewSession, OpenSession, Opened, Proved, Upgrade};
 pub use signing_key::Successor;
 
 use std::time::Duration;
@@ -54,7 +56,8 @@ macro_rules! on_pool {
 /// leaves it early, with `return` or `?`, rolls it back.
 macro_rules! in_transaction {
     ($store:expr, $tx:ident => $body:expr) => {
-        $crate::store::in_time(async {
+        // On the heap: what a transaction holds would make every future above it as large.
+        $crate::store::in_time(Box::pin(async {
             match $store {
                 $crate::store::Store::Postgres(pool) => {
                     let mut $tx = pool.begin().await?;
@@ -69,7 +72,7 @@ macro_rules! in_transaction {
                     outcome
                 }
             }
-        })
+        }))
         .await
     };
 }

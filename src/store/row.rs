@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
 use crate::model::{
-    Account, AccountId, Caller, CallerId, EmailAddress, Permissions, Revocation, Roles, Session, SessionId, SigningKey,
-    Target,
+    Account, AccountId, Caller, CallerId, EmailAddress, Identity, Permissions, Phone, Revocation, Roles, Session,
+    SessionId, SigningKey, Target,
 };
+use crate::secret::Secret;
 
-/// Implements `FromRow` for a type, on every database that can hold the five kinds of column we use.
+/// Implements `FromRow` for a type, on every database that can hold the kinds of column we use.
 macro_rules! from_row {
     ($type:ty, |$row:ident| $body:expr) => {
         impl<'r, R> FromRow<'r, R> for $type
@@ -20,6 +21,7 @@ macro_rules! from_row {
             Uuid: Decode<'r, R::Database> + Type<R::Database>,
             String: Decode<'r, R::Database> + Type<R::Database>,
             i64: Decode<'r, R::Database> + Type<R::Database>,
+            bool: Decode<'r, R::Database> + Type<R::Database>,
             DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
             Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
         {
@@ -40,20 +42,45 @@ fn unknown(word: String) -> sqlx::Error {
     sqlx::Error::Decode(word.into())
 }
 
-from_row!(Account, |row| Ok(Self {
-    id: AccountId(row.try_get("id")?),
-    phone: row.try_get::<Option<String>, _>("phone")?.map(|text| text.parse().map_err(unfit)).transpose()?,
-    email: row
-        .try_get::<Option<String>, _>("email")?
-        .map(|text| EmailAddress::parse(&text).map_err(unfit))
-        .transpose()?,
-    first_name: row.try_get("first_name")?,
-    last_name: row.try_get("last_name")?,
-    roles: Roles::parse(&row.try_get::<String, _>("roles")?),
-    state: row.try_get::<String, _>("state")?.parse().map_err(unknown)?,
-    created_at: row.try_get("created_at")?,
-    last_login_at: row.try_get("last_login_at")?,
-}));
+fn phone(stored: Option<String>) -> sqlx::Result<Option<Phone>> {
+    stored.map(|text| text.parse().map_err(unfit)).transpose()
+}
+
+fn email(stored: Option<String>) -> sqlx::Result<Option<EmailAddress>> {
+    stored.map(|text| EmailAddress::parse(&text).map_err(unfit)).transpose()
+}
+
+from_row!(Account, |row| {
+    let identity = match row.try_get("identity_verified_at")? {
+        None => None,
+        Some(verified_at) => Some(Identity {
+            verified_at,
+            provider: row.try_get("identity_provider")?,
+            full_name: row.try_get("full_name")?,
+            birth_date: row.try_get("birth_date")?,
+            alive: row.try_get("alive")?,
+        }),
+    };
+    Ok(Self {
+        id: AccountId(row.try_get("id")?),
+        phone: phone(row.try_get("phone")?)?,
+        email: email(row.try_get("email")?)?,
+        claimed_phone: phone(row.try_get("claimed_phone")?)?,
+        claimed_email: email(row.try_get("claimed_email")?)?,
+        first_name: row.try_get("first_name")?,
+        last_name: row.try_get("last_name")?,
+        locale: row.try_get("locale")?,
+        metadata: serde_json::from_str(&row.try_get::<String, _>("metadata")?).map_err(unfit)?,
+        password_hash: row.try_get::<Option<String>, _>("password_hash")?.map(Secret::new),
+        roles: Roles::parse(&row.try_get::<String, _>("roles")?),
+        state: row.try_get::<String, _>("state")?.parse().map_err(unknown)?,
+        blocked_until: row.try_get("blocked_until")?,
+        block_reason: row.try_get("block_reason")?,
+        identity,
+        created_at: row.try_get("created_at")?,
+        last_login_at: row.try_get("last_login_at")?,
+    })
+});
 
 from_row!(Session, |row| Ok(Self {
     id: SessionId(row.try_get("id")?),
@@ -70,6 +97,7 @@ from_row!(Session, |row| Ok(Self {
     expires_at: row.try_get("expires_at")?,
     absolute_expires_at: row.try_get("absolute_expires_at")?,
     access_expires_at: row.try_get("access_expires_at")?,
+    upgraded_from: row.try_get::<Option<Uuid>, _>("upgraded_from")?.map(AccountId),
 }));
 
 from_row!(Grant, |row| Ok(Self {

@@ -1,82 +1,11 @@
-//! Sessions: opened, refreshed, ended. Every change is one conditional statement or one transaction around it.
+//! Sessions: refreshed, ended, listed. Every change is one conditional statement or one transaction around it.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::event::record_event;
 use super::revocation::insert_session_revocation;
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{
-    Account, AccountId, AccountState, Cause, EndReason, EventKind, Identifier, LEEWAY_LIMIT, RequestId, Roles, Session,
-    SessionId,
-};
-
-/// A session about to be opened.
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    /// The identifier it will have.
-    pub id: SessionId,
-    /// Which application signs in.
-    pub client_id: String,
-    /// How the person proved themself.
-    pub amr: String,
-    /// The device's own name for itself.
-    pub device_id: String,
-    /// The owner's name for the device.
-    pub device_name: String,
-    /// The program that signs in.
-    pub user_agent: String,
-    /// When it ends unless it is refreshed.
-    pub expires_at: DateTime<Utc>,
-    /// When it ends in any case.
-    pub absolute_expires_at: DateTime<Utc>,
-    /// When its first access token expires.
-    pub access_expires_at: DateTime<Utc>,
-}
-
-/// What a client named its intent, and a digest of what it asked for under that name.
-#[derive(Clone, Copy, Debug)]
-pub struct Intent {
-    /// The name.
-    pub request_id: RequestId,
-    /// The digest.
-    pub digest: [u8; 32],
-}
-
-/// A sign-in whose proof has been checked.
-#[derive(Clone, Debug)]
-pub struct OpenSession<'a> {
-    /// Who has proved to be there.
-    pub identifier: &'a Identifier,
-    /// The identifier that a new account would have; none where nobody may sign up.
-    pub new_account: Option<AccountId>,
-    /// The session to open.
-    pub session: NewSession,
-    /// What makes a repetition recognisable.
-    pub intent: Option<Intent>,
-    /// Under which circumstances.
-    pub cause: &'a Cause,
-}
-
-/// How a sign-in went.
-#[derive(Clone, Debug)]
-pub enum Opened {
-    /// There is a session; it is new, or the one that an earlier try of the same intent opened.
-    Session {
-        /// Whose.
-        account: Box<Account>,
-        /// Which.
-        session: Box<Session>,
-        /// Whether the account is new as well.
-        created: bool,
-    },
-    /// Nobody is known by the identifier, and nobody may sign up.
-    Unknown,
-    /// The account may not sign in.
-    Blocked,
-    /// The intent's name was used for something else.
-    IntentReused,
-}
+use crate::model::{AccountId, Cause, EndReason, EventKind, LEEWAY_LIMIT, Roles, Session, SessionId};
 
 /// What a refresh writes.
 #[derive(Clone, Copy, Debug)]
@@ -144,104 +73,14 @@ macro_rules! grant {
 macro_rules! alive {
     () => {
         " ended_at IS NULL AND expires_at > $3
-          AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = sessions.account_id AND accounts.state = 'active')"
+          AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = sessions.account_id AND (accounts.state = 'active'
+              OR (accounts.state = 'blocked' AND accounts.blocked_until <= $3)))"
     };
 }
 
+pub(super) use alive;
+
 impl Store {
-    /// Opens a session for whoever has proved to own the identifier, and the account too where there is none.
-    pub async fn open_session(&self, new: OpenSession<'_>) -> Result<Opened, StoreError> {
-        let now = new.cause.at;
-        let (phone, email) = match new.identifier {
-            Identifier::Phone(phone) => (Some(phone.as_str()), None),
-            Identifier::Email(email) => (None, Some(email.as_str())),
-        };
-        in_transaction!(self, tx => {
-            let mut created = false;
-            if let Some(id) = new.new_account {
-                let inserted = sqlx::query(
-                    "INSERT INTO accounts (id, phone, email, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
-                    .bind(id.0).bind(phone).bind(email).bind(now)
-                    .execute(&mut *tx).await?;
-                created = inserted.rows_affected() == 1;
-            }
-            // Locks the account, so that whoever blocks it at this moment sees the session below, or this sees the block.
-            let account: Option<Account> = sqlx::query_as(
-                "UPDATE accounts SET last_login_at = $3 WHERE (phone = $1 OR email = $2) RETURNING *")
-                .bind(phone).bind(email).bind(now)
-                .fetch_optional(&mut *tx).await?;
-            let Some(account) = account else { return Ok(Opened::Unknown) };
-            if account.state != AccountState::Active {
-                return Ok(Opened::Blocked);
-            }
-            let session: Option<Session> = sqlx::query_as(
-                "INSERT INTO sessions (id, account_id, generation, rotated_at, opened_by, opened_with, client_id, amr,
-                     device_id, device_name, user_agent, ip, created_at, last_used_at, expires_at, absolute_expires_at,
-                     access_expires_at)
-                 VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $3, $3, $12, $13, $14)
-                 ON CONFLICT (opened_by) DO NOTHING RETURNING *")
-                .bind(new.session.id.0).bind(account.id.0).bind(now)
-                .bind(new.intent.map(|intent| intent.request_id.0))
-                .bind(new.intent.map(|intent| intent.digest.to_vec()))
-                .bind(&new.session.client_id).bind(&new.session.amr)
-                .bind(&new.session.device_id).bind(&new.session.device_name).bind(&new.session.user_agent)
-                .bind(&new.cause.ip)
-                .bind(new.session.expires_at).bind(new.session.absolute_expires_at).bind(new.session.access_expires_at)
-                .fetch_optional(&mut *tx).await?;
-            let Some(session) = session else {
-                drop(tx);
-                return match new.intent {
-                    Some(intent) => {
-                        let opened = self.opened_before(intent, now, new.session.access_expires_at).await?;
-                        Ok(opened.unwrap_or(Opened::IntentReused))
-                    }
-                    None => Ok(Opened::Unknown),
-                };
-            };
-            if created {
-                record_event!(tx, EventKind::AccountCreated, new.cause, Some(account.id), None);
-            }
-            record_event!(tx, EventKind::SessionCreated, new.cause, Some(account.id), Some(session.id));
-            Ok(Opened::Session { account: account.into(), session: session.into(), created })
-        })
-    }
-
-    /// The session that an earlier try of the same intent opened, while it still is as it was opened. As with a repeated
-    /// refresh, nothing moves but the life of the access token that the answer will bring.
-    pub async fn opened_before(
-        &self,
-        intent: Intent,
-        now: DateTime<Utc>,
-        access_expires_at: DateTime<Utc>,
-    ) -> Result<Option<Opened>, StoreError> {
-        // A session that has moved on was answered to, and one that has ended or expired must not come back to life.
-        const STATEMENT: &str = concat!(
-            "UPDATE sessions SET
-                 access_expires_at = CASE WHEN $2 < expires_at THEN $2 ELSE expires_at END
-             WHERE id = $1 AND generation = 1 AND",
-            alive!(),
-            " RETURNING *"
-        );
-        let found: Option<(Uuid, Vec<u8>, Uuid)> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT id, opened_with, account_id FROM sessions WHERE opened_by = $1")
-            .bind(intent.request_id.0)
-            .fetch_optional(pool).await)?;
-        let Some((id, opened_with, account_id)) = found else { return Ok(None) };
-        if opened_with != intent.digest {
-            return Ok(Some(Opened::IntentReused));
-        }
-        let Some(account) = self.account(AccountId(account_id)).await? else { return Ok(Some(Opened::Unknown)) };
-        if account.state != AccountState::Active {
-            return Ok(Some(Opened::Blocked));
-        }
-        let session: Option<Session> = on_pool!(self, pool => sqlx::query_as(STATEMENT)
-            .bind(id).bind(access_expires_at).bind(now)
-            .fetch_optional(pool).await)?;
-        let Some(session) = session else { return Ok(Some(Opened::Unknown)) };
-        let created = account.created_at == session.created_at;
-        Ok(Some(Opened::Session { account: Box::new(account), session: Box::new(session), created }))
-    }
-
     /// Moves a session to its next generation, or finds out why it does not move. The happy path is one statement.
     pub async fn refresh_session(&self, rotation: Rotation<'_>) -> Result<Refreshed, StoreError> {
         if let Some(grant) = self.rotate_session(rotation).await? {

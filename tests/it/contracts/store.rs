@@ -56,7 +56,13 @@ impl Fixture {
 }
 
 fn cause_at(at: DateTime<Utc>) -> Cause {
-    Cause { at, actor: Actor::Operator, ip: "192.0.2.1".to_owned(), detail: "یک کلمه 📱".to_owned() }
+    Cause {
+        actor: Actor::Operator,
+        ip: "192.0.2.1".to_owned(),
+        request_id: "r-1".to_owned(),
+        detail: "یک کلمه 📱".to_owned(),
+        ..Cause::system(at)
+    }
 }
 
 fn intent(now: DateTime<Utc>, digest: u8) -> Intent {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::model::{AccountId, Cause, Identifier, Phone, SessionId};
 use countersign::random::Random;
-use countersign::store::{NewSession, OpenSession, Store};
+use countersign::store::{NewAccount, NewSession, OpenSession, Proved, Store};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -112,5 +112,12 @@ pub(crate) fn new_session(now: DateTime<Utc>) -> NewSession {
 
 /// A sign-in that may open an account and is not named.
 pub(crate) fn sign_in<'a>(identifier: &'a Identifier, session: NewSession, cause: &'a Cause) -> OpenSession<'a> {
-    OpenSession { identifier, new_account: Some(AccountId(Random.id(cause.at))), session, intent: None, cause }
+    OpenSession {
+        proved: Proved::Owner { identifier, must_be_new: false },
+        new_account: Some(NewAccount::bare(AccountId(Random.id(cause.at)))),
+        upgrade: None,
+        session,
+        intent: None,
+        cause,
+    }
 }

@@ -39,7 +39,7 @@ async fn a_first_sign_in_opens_the_account_and_later_ones_find_it(backend: Backe
         assert!(!store.is_known(&text).await.unwrap());
         let cause = fixture.cause();
         let opened = store.open_session(sign_in(&identifier, new_session(fixture.now), &cause)).await.unwrap();
-        let Opened::Session { account, session, created: true } = opened else { panic!("{opened:?}") };
+        let Opened::Session { account, session, created: true, .. } = opened else { panic!("{opened:?}") };
         assert!(store.is_known(&text).await.unwrap());
         assert_eq!((account.state, session.account_id, session.generation), (AccountState::Active, account.id, 1));
         let opened = store.open_session(sign_in(&identifier, new_session(fixture.now), &cause)).await.unwrap();
@@ -80,6 +80,7 @@ async fn what_is_written_comes_back_as_it_was(backend: Backend) {
             expires_at: new.expires_at,
             absolute_expires_at: new.absolute_expires_at,
             access_expires_at: new.access_expires_at,
+            upgraded_from: None,
         };
         assert_eq!(session, expected);
         let listed = fixture.store().sessions_of(account.id, None, 100, fixture.now).await.unwrap();

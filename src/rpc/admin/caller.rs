@@ -1,0 +1,85 @@
+//! Services and gateways that may call.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::cause;
+use crate::app::App;
+use crate::model::{CallerId, CallerName};
+use crate::proto::v1;
+use crate::rpc::convert;
+use crate::rpc::validate::{Faults, page_token};
+use crate::token::Change;
+
+pub(super) async fn create_caller(
+    app: &Arc<App>,
+    request: Request<v1::CreateCallerRequest>,
+) -> Result<Response<v1::CreateCallerResponse>, Status> {
+    let cause = cause(app, &request)?;
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let name: Option<CallerName> = faults.parse("name", &message.name);
+    let permissions = convert::permissions(&message.permissions, &mut faults);
+    let request_id = faults.request_id(&message.request_id);
+    let name = faults.unless(name)?;
+    let (caller, key) = app.callers.create(&name, permissions, request_id, &cause).await?;
+    app.revocations.announce(Change::Callers);
+    Ok(Response::new(v1::CreateCallerResponse {
+        caller: Some(convert::caller(&caller)),
+        api_key: key.expose().clone(),
+    }))
+}
+
+pub(super) async fn list_callers(
+    app: &Arc<App>,
+    request: Request<v1::ListCallersRequest>,
+) -> Result<Response<v1::ListCallersResponse>, Status> {
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let size = faults.page_size(message.page_size);
+    let behind = faults.page_token(&message.page_token, |cursor| {
+        String::from_utf8(cursor.to_vec()).ok().filter(|name| !name.contains('\0'))
+    });
+    faults.none()?;
+    let mut callers = app.callers.list(behind.as_deref().unwrap_or_default(), i64::from(size) + 1).await?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let is_more = callers.len() > size;
+    callers.truncate(size);
+    let next = callers.last().filter(|_| is_more).map(|last| page_token(last.name.as_bytes()));
+    Ok(Response::new(v1::ListCallersResponse {
+        callers: callers.iter().map(convert::caller).collect(),
+        next_page_token: next.unwrap_or_default(),
+    }))
+}
+
+pub(super) async fn rotate_caller_key(
+    app: &Arc<App>,
+    request: Request<v1::RotateCallerKeyRequest>,
+) -> Result<Response<v1::RotateCallerKeyResponse>, Status> {
+    let cause = cause(app, &request)?;
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let caller = faults.parse("caller_id", &message.caller_id);
+    let request_id = faults.request_id(&message.request_id);
+    let caller: CallerId = faults.unless(caller)?;
+    let (caller, key) = app.callers.rotate_key(caller, request_id, &cause).await?;
+    app.revocations.announce(Change::Callers);
+    Ok(Response::new(v1::RotateCallerKeyResponse {
+        caller: Some(convert::caller(&caller)),
+        api_key: key.expose().clone(),
+    }))
+}
+
+pub(super) async fn delete_caller(
+    app: &Arc<App>,
+    request: Request<v1::DeleteCallerRequest>,
+) -> Result<Response<v1::DeleteCallerResponse>, Status> {
+    let cause = cause(app, &request)?;
+    let mut faults = Faults::default();
+    let caller = faults.parse("caller_id", &request.get_ref().caller_id);
+    let caller: CallerId = faults.unless(caller)?;
+    app.callers.delete(caller, &cause).await?;
+    app.revocations.announce(Change::Callers);
+    Ok(Response::new(v1::DeleteCallerResponse {}))
+}

@@ -1,0 +1,155 @@
+//! `AdminService`: for operators.
+
+mod account;
+mod audit;
+mod caller;
+mod import;
+mod session;
+mod upkeep;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::peer::Peer;
+use crate::app::App;
+use crate::model::Cause;
+use crate::proto::v1;
+use crate::proto::v1::admin_service_server::AdminService;
+
+#[derive(Debug)]
+pub(super) struct Admin(pub(super) Arc<App>);
+
+/// The circumstances of what an operator does.
+fn cause<T>(app: &App, request: &Request<T>) -> Result<Cause, Status> {
+    Ok(Peer::of(request)?.cause(app.clock.now()))
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn list_accounts(
+        &self,
+        request: Request<v1::ListAccountsRequest>,
+    ) -> Result<Response<v1::ListAccountsResponse>, Status> {
+        account::list_accounts(&self.0, request).await
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<v1::GetAccountRequest>,
+    ) -> Result<Response<v1::GetAccountResponse>, Status> {
+        account::get_account(&self.0, request).await
+    }
+
+    async fn create_account(
+        &self,
+        request: Request<v1::CreateAccountRequest>,
+    ) -> Result<Response<v1::CreateAccountResponse>, Status> {
+        account::create_account(&self.0, request).await
+    }
+
+    async fn update_account(
+        &self,
+        request: Request<v1::UpdateAccountRequest>,
+    ) -> Result<Response<v1::UpdateAccountResponse>, Status> {
+        account::update_account(&self.0, request).await
+    }
+
+    async fn block_account(
+        &self,
+        request: Request<v1::BlockAccountRequest>,
+    ) -> Result<Response<v1::BlockAccountResponse>, Status> {
+        account::block_account(&self.0, request).await
+    }
+
+    async fn unblock_account(
+        &self,
+        request: Request<v1::UnblockAccountRequest>,
+    ) -> Result<Response<v1::UnblockAccountResponse>, Status> {
+        account::unblock_account(&self.0, request).await
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<v1::AdminServiceDeleteAccountRequest>,
+    ) -> Result<Response<v1::AdminServiceDeleteAccountResponse>, Status> {
+        account::delete_account(&self.0, request).await
+    }
+
+    async fn import_accounts(
+        &self,
+        request: Request<tonic::Streaming<v1::ImportAccountsRequest>>,
+    ) -> Result<Response<v1::ImportAccountsResponse>, Status> {
+        import::import_accounts(&self.0, request).await
+    }
+
+    async fn list_account_sessions(
+        &self,
+        request: Request<v1::ListAccountSessionsRequest>,
+    ) -> Result<Response<v1::ListAccountSessionsResponse>, Status> {
+        session::list_account_sessions(&self.0, request).await
+    }
+
+    async fn revoke_account_sessions(
+        &self,
+        request: Request<v1::RevokeAccountSessionsRequest>,
+    ) -> Result<Response<v1::RevokeAccountSessionsResponse>, Status> {
+        session::revoke_account_sessions(&self.0, request).await
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<v1::ListAuditEventsRequest>,
+    ) -> Result<Response<v1::ListAuditEventsResponse>, Status> {
+        audit::list_audit_events(&self.0, request).await
+    }
+
+    async fn create_caller(
+        &self,
+        request: Request<v1::CreateCallerRequest>,
+    ) -> Result<Response<v1::CreateCallerResponse>, Status> {
+        caller::create_caller(&self.0, request).await
+    }
+
+    async fn list_callers(
+        &self,
+        request: Request<v1::ListCallersRequest>,
+    ) -> Result<Response<v1::ListCallersResponse>, Status> {
+        caller::list_callers(&self.0, request).await
+    }
+
+    async fn rotate_caller_key(
+        &self,
+        request: Request<v1::RotateCallerKeyRequest>,
+    ) -> Result<Response<v1::RotateCallerKeyResponse>, Status> {
+        caller::rotate_caller_key(&self.0, request).await
+    }
+
+    async fn delete_caller(
+        &self,
+        request: Request<v1::DeleteCallerRequest>,
+    ) -> Result<Response<v1::DeleteCallerResponse>, Status> {
+        caller::delete_caller(&self.0, request).await
+    }
+
+    async fn list_signing_keys(
+        &self,
+        request: Request<v1::ListSigningKeysRequest>,
+    ) -> Result<Response<v1::ListSigningKeysResponse>, Status> {
+        upkeep::list_signing_keys(&self.0, request).await
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        request: Request<v1::RotateSigningKeyRequest>,
+    ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
+        upkeep::rotate_signing_key(&self.0, request).await
+    }
+
+    async fn purge_expired(
+        &self,
+        request: Request<v1::PurgeExpiredRequest>,
+    ) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
+        upkeep::purge_expired(&self.0, request).await
+    }
+}

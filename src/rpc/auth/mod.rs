@@ -1,0 +1,107 @@
+//! `AuthService`: getting in and out.
+
+mod code;
+mod end;
+mod flow;
+mod password;
+mod sign_in;
+mod visitor;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::peer::Peer;
+use crate::app::App;
+use crate::model::Permission;
+use crate::proto::v1;
+use crate::proto::v1::auth_service_server::AuthService;
+
+#[derive(Debug)]
+pub(super) struct Auth(pub(super) Arc<App>);
+
+/// The application that a peer signs people in for.
+fn client_id<'a>(app: &'a App, peer: &'a Peer) -> &'a str {
+    match &peer.caller {
+        Some(caller) if peer.may(Permission::ActForClients) => &caller.name,
+        _ => &app.config.token.client_id,
+    }
+}
+
+#[tonic::async_trait]
+impl AuthService for Auth {
+    async fn request_otp(
+        &self,
+        request: Request<v1::RequestOtpRequest>,
+    ) -> Result<Response<v1::RequestOtpResponse>, Status> {
+        code::request_otp(&self.0, request).await
+    }
+
+    async fn resend_otp(
+        &self,
+        request: Request<v1::ResendOtpRequest>,
+    ) -> Result<Response<v1::ResendOtpResponse>, Status> {
+        code::resend_otp(&self.0, request).await
+    }
+
+    async fn register(&self, request: Request<v1::RegisterRequest>) -> Result<Response<v1::RegisterResponse>, Status> {
+        sign_in::register(&self.0, request).await
+    }
+
+    async fn login(&self, request: Request<v1::LoginRequest>) -> Result<Response<v1::LoginResponse>, Status> {
+        sign_in::login(&self.0, request).await
+    }
+
+    async fn begin_sign_in(
+        &self,
+        request: Request<v1::BeginSignInRequest>,
+    ) -> Result<Response<v1::BeginSignInResponse>, Status> {
+        flow::begin_sign_in(&self.0, request).await
+    }
+
+    async fn continue_sign_in(
+        &self,
+        request: Request<v1::ContinueSignInRequest>,
+    ) -> Result<Response<v1::ContinueSignInResponse>, Status> {
+        flow::continue_sign_in(&self.0, request).await
+    }
+
+    async fn issue_anonymous_token(
+        &self,
+        request: Request<v1::IssueAnonymousTokenRequest>,
+    ) -> Result<Response<v1::IssueAnonymousTokenResponse>, Status> {
+        visitor::issue_anonymous_token(&self.0, request).await
+    }
+
+    async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::LogoutResponse>, Status> {
+        end::logout(&self.0, request).await
+    }
+
+    async fn logout_all(
+        &self,
+        request: Request<v1::LogoutAllRequest>,
+    ) -> Result<Response<v1::LogoutAllResponse>, Status> {
+        end::logout_all(&self.0, request).await
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<v1::ChangePasswordRequest>,
+    ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
+        password::change_password(&self.0, request).await
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<v1::RequestPasswordResetRequest>,
+    ) -> Result<Response<v1::RequestPasswordResetResponse>, Status> {
+        password::request_password_reset(&self.0, request).await
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<v1::ResetPasswordRequest>,
+    ) -> Result<Response<v1::ResetPasswordResponse>, Status> {
+        password::reset_password(&self.0, request).await
+    }
+}
