@@ -15,6 +15,7 @@
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a refresh and an introspection.
 
 pub mod app;
+pub mod breaker;
 pub mod cache;
 pub mod cli;
 pub mod clock;

@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("connect", "breaker clock config metrics model random secret signature"),
     ("store", "model random secret"),
     ("cache", "clock random secret"),
+    ("breaker", "clock"),
     ("telemetry", "config"),
     ("config", "model root_key secret"),
     ("root_key", "random secret"),
