@@ -37,6 +37,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod shutdown;
+pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod token;

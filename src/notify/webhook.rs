@@ -1,19 +1,19 @@
 //! Messages to an HTTP endpoint of the operator's own.
 
-use aws_lc_rs::hmac;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, redirect};
 use serde::Serialize;
 
 use crate::config;
 use crate::model::CodeMessage;
+use crate::signature::Signer;
 
-/// The endpoint and the key that signs what is sent there.
+/// The endpoint and the signature under what is sent there.
 #[derive(Debug)]
 pub(super) struct Webhook {
     client: Client,
     url: String,
-    key: Option<hmac::Key>,
+    signer: Option<Signer>,
 }
 
 /// What the endpoint receives.
@@ -36,9 +36,7 @@ impl Webhook {
             // A redirect would carry a code to a place that nobody has configured.
             .redirect(redirect::Policy::none())
             .build()?;
-        let secret = config.secret.expose();
-        let key = (!secret.is_empty()).then(|| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
-        Ok(Self { client, url: config.url.clone(), key })
+        Ok(Self { client, url: config.url.clone(), signer: Signer::new(&config.secret) })
     }
 
     /// Hands one message over. A connection that was refused is tried once more; anything that may have arrived is not,
@@ -68,18 +66,9 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/json")
             .header("idempotency-key", message_id)
             .body(body.to_vec());
-        if let Some(key) = &self.key {
-            request =
-                request.header("x-countersign-signature", format!("sha256={}", hex(hmac::sign(key, body).as_ref())));
+        if let Some(signer) = &self.signer {
+            request = request.header(Signer::HEADER, signer.sign(body));
         }
         request.send().await?.error_for_status().map(drop)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
