@@ -1,6 +1,7 @@
 //! What the service speaks of: plain data and the types that say what was checked. No I/O, no policy.
 
 mod account;
+mod birth_date;
 mod caller;
 mod client;
 mod digits;
@@ -8,7 +9,9 @@ mod email;
 mod event;
 mod id;
 mod identifier;
+mod identity;
 mod message;
+mod national_id;
 mod numbering;
 mod phone;
 mod region;
@@ -17,6 +20,7 @@ mod session;
 mod signing_key;
 
 pub use account::{Account, AccountState, Identity, Roles};
+pub use birth_date::{BirthDate, InvalidBirthDate};
 pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
 pub use client::{ClientContext, Network};
 pub use digits::digit;
@@ -24,7 +28,9 @@ pub use email::{EmailAddress, InvalidEmail};
 pub use event::{Actor, Cause, EventKind};
 pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};
 pub use identifier::Identifier;
+pub use identity::{IdentitySource, InvalidIdentitySource, VerifiedIdentity};
 pub use message::{Channel, CodeMessage, Purpose};
+pub use national_id::{InvalidNationalId, NationalId};
 pub use phone::{InvalidPhone, Phone};
 pub use region::{InvalidRegion, Region};
 pub use revocation::{LEEWAY_LIMIT, Revocation, Target};
