@@ -1,5 +1,6 @@
 //! The configuration: what each setting means, and what is wrong with it, all at once. The manual is `config.default.toml`.
 
+mod identity;
 mod read;
 mod source;
 mod span;
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
+pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 use crate::model::{Algorithm, Region};
@@ -45,6 +47,7 @@ pub struct Config {
     pub otp: Otp,
     pub limits: Limits,
     pub notify: Notify,
+    pub identity: Identity,
     pub purge: Purge,
     pub log: Log,
 }
@@ -59,6 +62,7 @@ macro_rules! section {
         }
     };
 }
+use section;
 
 section! {
     /// `[grpc]`

@@ -30,6 +30,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let otp = self::otp(s);
     let limits = self::limits(s);
     let notify = self::notify(s);
+    let identity = super::identity::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     Some(Config {
@@ -48,6 +49,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         otp: otp?,
         limits: limits?,
         notify: notify?,
+        identity: identity?,
         purge: purge?,
         log: log?,
     })
@@ -177,6 +179,7 @@ const CONSOLE: &str = "codes in the log are for development; production needs `w
 
 /// What settings must be in sight of one another, and of the profile.
 pub(super) fn check(config: &Config, s: &mut Settings) {
+    super::identity::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());
@@ -270,7 +273,7 @@ fn address(settings: &mut Settings, name: &str) -> Option<SocketAddr> {
     parsed
 }
 
-fn span(settings: &mut Settings, name: &str, least: &str, most: &str) -> Option<TimeDelta> {
+pub(super) fn span(settings: &mut Settings, name: &str, least: &str, most: &str) -> Option<TimeDelta> {
     let span = settings.parsed::<Span>(name)?;
     let bounds = least.parse::<Span>().ok()?..=most.parse::<Span>().ok()?;
     if !bounds.contains(&span) {
