@@ -1,6 +1,18 @@
 //! The configuration: what each setting means, and what is wrong with it, all at once. The manual is `config.default.toml`.
 
 mod identity;
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        #[expect(missing_docs, reason = "each field is documented in config.default.toml, under the same name")]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+    };
+}
+
+mod password;
 mod read;
 mod source;
 mod span;
@@ -12,6 +24,7 @@ use std::net::SocketAddr;
 use chrono::TimeDelta;
 
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
+pub use self::password::Password;
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 use crate::model::{Algorithm, Region};
@@ -45,6 +58,7 @@ pub struct Config {
     pub revocation: RevocationConfig,
     pub accounts: Accounts,
     pub otp: Otp,
+    pub password: Password,
     pub limits: Limits,
     pub notify: Notify,
     pub identity: Identity,

@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Notify, Otp, Profile, Purge,
-    RevocationConfig, Route, SessionConfig, Token, Webhook,
+    RevocationConfig, Route, SessionConfig, Token, Webhook, password,
 };
 use crate::root_key::RootKey;
 
@@ -28,6 +28,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let revocation = self::revocation(s);
     let accounts = self::accounts(s);
     let otp = self::otp(s);
+    let password = password::read(s);
     let limits = self::limits(s);
     let notify = self::notify(s);
     let identity = super::identity::read(s);
@@ -47,6 +48,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         revocation: revocation?,
         accounts: accounts?,
         otp: otp?,
+        password: password?,
         limits: limits?,
         notify: notify?,
         identity: identity?,
@@ -180,6 +182,7 @@ const CONSOLE: &str = "codes in the log are for development; production needs `w
 /// What settings must be in sight of one another, and of the profile.
 pub(super) fn check(config: &Config, s: &mut Settings) {
     super::identity::check(config, s);
+    password::check(&config.password, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());
