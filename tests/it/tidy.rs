@@ -55,6 +55,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("argon2", "credential"),
     ("bcrypt", "credential"),
     ("scrypt", "credential"),
+    ("rustix", "credential"),
     ("lettre", "notify"),
     ("minijinja", "notify"),
     ("prometheus_client", "metrics"),
