@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
-use crate::credential::Codes;
+use crate::credential::{Codes, Passwords};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
 use crate::metrics::Metrics;
@@ -58,6 +58,8 @@ pub struct App {
     pub visitors: Visitors,
     /// Codes.
     pub codes: Codes,
+    /// Passwords.
+    pub passwords: Passwords,
     /// Sessions.
     pub sessions: Sessions,
     _lock: FileLock,
@@ -89,6 +91,9 @@ pub enum StartError {
     /// The development caller cannot be set up.
     #[error("the development caller cannot be set up: {0}")]
     Caller(#[from] CallerError),
+    /// The threads that hash passwords cannot be started.
+    #[error("passwords cannot be hashed: {0}; check password.threads and how many threads the process may have")]
+    Passwords(#[source] std::io::Error),
     /// Messages cannot be sent.
     #[error(transparent)]
     Notify(#[from] SetupError),
@@ -142,6 +147,7 @@ impl App {
         if config.profile == Profile::Production {
             callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
         }
+        let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
         let guard = Guard::new(cache.clone(), clock.clone(), config.limits.clone(), mac(Purpose::HashCodes));
         let codes = Codes {
             cache: cache.clone(),
@@ -182,6 +188,7 @@ impl App {
             callers,
             visitors,
             codes,
+            passwords,
             sessions,
             _lock: lock,
         })
