@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use zeroize::Zeroizing;
+
 /// Common passwords of eight characters and more, in lower case and NFC, one to a line, sorted by their bytes.
 ///
 /// The list is the union of two that were made from leaked passwords: the 20,000 of Royce Williams that Django 5.2 ships
@@ -11,7 +13,7 @@ const COMMON: &str = include_str!("common.txt");
 
 /// Whether a password is among the common ones, however it is capitalised.
 pub(super) fn is_common(password: &str) -> bool {
-    let wanted = password.to_lowercase();
+    let wanted = Zeroizing::new(password.to_lowercase());
     let (mut low, mut high) = (0, COMMON.len());
     // `low` and `high` are always where a line begins.
     while low < high {

@@ -60,9 +60,6 @@ pub enum PasswordError {
         /// When those that wait now will have had their turn.
         retry_after: TimeDelta,
     },
-    /// The process is about to end.
-    #[error("passwords are not hashed any more, because the process ends")]
-    Stopping,
     /// The computation failed: there is no memory left, or a library is at fault.
     #[error("a password could not be hashed")]
     Failed,

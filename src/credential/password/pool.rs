@@ -108,9 +108,8 @@ impl Pool {
         self.shared.queue(place, Arc::downgrade(&presence), work)?;
         let answer = answer.await;
         drop(presence);
-        answer.map_err(|_| {
-            if self.shared.state.lock().is_stopping { PasswordError::Stopping } else { PasswordError::Failed }
-        })
+        // Whoever waits here keeps the threads alive: there is no answer only where the work came to grief.
+        answer.map_err(|_| PasswordError::Failed)
     }
 
     /// How many threads are at work.
@@ -130,15 +129,10 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Ends the threads. Each finishes what it is at, which takes as long as one hash; what waits is left undone.
+    /// Ends the threads. Each finishes what it is at, which takes as long as one hash. Nobody waits for anything by now.
     fn drop(&mut self) {
-        let undone = {
-            let mut state = self.shared.state.lock();
-            state.is_stopping = true;
-            (std::mem::take(&mut state.own), std::mem::take(&mut state.other))
-        };
+        self.shared.state.lock().is_stopping = true;
         self.shared.bell.notify_all();
-        drop(undone);
         for thread in self.threads.drain(..) {
             // Work that panics is caught, so there is nothing to hear of the thread.
             let _ = thread.join();
