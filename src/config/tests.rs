@@ -60,3 +60,17 @@ fn a_secret_can_come_from_a_file_and_a_bad_one_is_named() {
     assert_eq!(problems[0].setting, "secrets.root_key_file");
     assert!(!problems[0].to_string().contains("rubbish"));
 }
+
+#[test]
+fn a_cheaper_password_hash_than_owasp_recommends_is_refused() {
+    let with = |memory: u32, passes: u32| load(&format!("[password]\nmemory_kib = {memory}\npasses = {passes}\n"), &[]);
+    for (memory, passes) in [(19_456, 2), (47_104, 1), (12_288, 3), (7_168, 5), (65_536, 3)] {
+        assert!(with(memory, passes).is_ok(), "{memory} {passes}");
+    }
+    for (memory, passes) in [(19_456, 1), (19_455, 2), (7_168, 4), (47_103, 1)] {
+        let problems = with(memory, passes).unwrap_err().0;
+        assert_eq!(problems[0].setting, "password.memory_kib", "{memory} {passes}");
+    }
+    let problems = load("[password]\nminimum_length = 7\nmemory_kib = 262145\n", &[]).unwrap_err().0;
+    assert_eq!(problems.len(), 2);
+}

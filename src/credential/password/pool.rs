@@ -260,3 +260,6 @@ fn step_back() {
 /// Elsewhere priority belongs to the process.
 #[cfg(not(target_os = "linux"))]
 const fn step_back() {}
+
+#[cfg(test)]
+mod tests;
