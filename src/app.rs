@@ -12,7 +12,7 @@ use crate::credential::{Codes, Passwords};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
 use crate::metrics::Metrics;
-use crate::model::{Cause, CodeMessage, Permission};
+use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
@@ -104,11 +104,11 @@ fn cause_of(error: &StoreError) -> String {
 }
 
 impl App {
-    /// Opens everything. `observer`, where there is one, gets the codes that would go to the log.
+    /// Opens everything. `observer`, where there is one, gets the messages that would go to the log.
     pub async fn open(
         config: Config,
         clock: Clock,
-        observer: Option<mpsc::UnboundedSender<CodeMessage>>,
+        observer: Option<mpsc::UnboundedSender<Message>>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let url = config.database.url.expose();

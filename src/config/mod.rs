@@ -27,7 +27,7 @@ pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::password::Password;
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
-use crate::model::{Algorithm, Region};
+use crate::model::{Algorithm, Locale, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
 
@@ -142,7 +142,7 @@ section! {
 }
 section! {
     /// `[notify]`
-    Notify { sms: Route, email: Route, queue: usize, senders: usize, webhook: Webhook, }
+    Notify { sms: Route, email: Route, default_locale: Locale, queue: usize, senders: usize, webhook: Webhook, }
 }
 section! {
     /// `[notify.webhook]`

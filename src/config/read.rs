@@ -156,13 +156,21 @@ fn limits(s: &mut Settings) -> Option<Limits> {
 fn notify(s: &mut Settings) -> Option<Notify> {
     let sms = s.parsed("notify.sms");
     let email = s.parsed("notify.email");
+    let default_locale = s.parsed("notify.default_locale");
     let queue = s.number("notify.queue", 1..=1_000_000);
     let senders = s.number("notify.senders", 1..=1024);
     let timeout = span(s, "notify.webhook.timeout", "100ms", "1m");
     let secret = s.secret("notify.webhook.secret").into();
     let url = s.text("notify.webhook.url").to_owned();
     let webhook = Webhook { url, secret, timeout: timeout? };
-    Some(Notify { sms: sms?, email: email?, queue: queue?, senders: senders?, webhook })
+    Some(Notify {
+        sms: sms?,
+        email: email?,
+        default_locale: default_locale?,
+        queue: queue?,
+        senders: senders?,
+        webhook,
+    })
 }
 
 fn purge(s: &mut Settings) -> Option<Purge> {

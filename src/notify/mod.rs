@@ -13,24 +13,25 @@ use tracing::{debug, warn};
 
 use self::webhook::Webhook;
 use crate::config::{Notify, Route};
-use crate::model::{Channel, CodeMessage};
+use crate::model::{Channel, Content, Locale, Message};
 
 /// Where messages are handed in.
 #[derive(Clone, Debug)]
 pub struct Notifier {
-    queue: mpsc::Sender<CodeMessage>,
+    queue: mpsc::Sender<Message>,
     sms: Route,
     email: Route,
+    default_locale: Locale,
     worker: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// A place in the queue: what is sent through it will not be turned away.
 #[derive(Debug)]
-pub struct Place(OwnedPermit<CodeMessage>);
+pub struct Place(OwnedPermit<Message>);
 
 impl Place {
     /// Hands the message in.
-    pub fn send(self, message: CodeMessage) {
+    pub fn send(self, message: Message) {
         self.0.send(message);
     }
 }
@@ -50,8 +51,8 @@ pub struct SetupError(#[from] reqwest::Error);
 
 impl Notifier {
     /// Starts the senders on the current runtime. `observer`, where there is one, gets each message instead of the log.
-    pub fn start(config: &Notify, observer: Option<mpsc::UnboundedSender<CodeMessage>>) -> Result<Self, SetupError> {
-        let (queue, mut waiting) = mpsc::channel::<CodeMessage>(config.queue);
+    pub fn start(config: &Notify, observer: Option<mpsc::UnboundedSender<Message>>) -> Result<Self, SetupError> {
+        let (queue, mut waiting) = mpsc::channel::<Message>(config.queue);
         let (sms, email) = (config.sms, config.email);
         // A client holds the system's certificates, which are megabytes.
         let is_used = [sms, email].contains(&Route::Webhook);
@@ -78,13 +79,20 @@ impl Notifier {
             // Whoever flushes waits for the last of them.
             let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
-        Ok(Self { queue, sms, email, worker: Arc::new(Mutex::new(Some(worker))) })
+        let worker = Arc::new(Mutex::new(Some(worker)));
+        Ok(Self { queue, sms, email, default_locale: config.default_locale, worker })
     }
 
     /// Whether messages can leave through this channel.
     #[must_use]
     pub fn offers(&self, channel: Channel) -> bool {
         route(channel, self.sms, self.email) != Route::None
+    }
+
+    /// The language for people who have not chosen one.
+    #[must_use]
+    pub const fn default_locale(&self) -> Locale {
+        self.default_locale
     }
 
     /// Takes a place in the queue, or says at once that there is none.
@@ -110,22 +118,34 @@ fn route(channel: Channel, sms: Route, email: Route) -> Route {
 }
 
 /// For development: the code goes to whoever reads the log. Production refuses to start with this.
-fn print(message: CodeMessage, observer: Option<&mpsc::UnboundedSender<CodeMessage>>) {
+fn print(message: Message, observer: Option<&mpsc::UnboundedSender<Message>>) {
     match observer {
         Some(observer) => {
             // An observer that has left wants no more messages.
             let _ = observer.send(message);
         }
-        None => warn!(
-            challenge_id = %message.challenge_id,
-            code = %message.code.expose(),
-            "FOR DEVELOPMENT ONLY: this code would have been sent to {}",
-            message.to.masked(),
-        ),
+        None => show(&message),
     }
 }
 
-async fn deliver(webhook: &Webhook, message: &CodeMessage) {
+fn show(message: &Message) {
+    let to = message.to.masked();
+    match &message.content {
+        Content::Code { challenge_id, code, .. } => {
+            let code = code.expose();
+            warn!(%challenge_id, %code, "FOR DEVELOPMENT ONLY: this code would have been sent to {to}");
+        }
+        Content::PasswordReset { url, .. } => {
+            warn!(url = %url.expose(), "FOR DEVELOPMENT ONLY: this link would have been sent to {to}");
+        }
+        Content::PasswordChanged { .. } | Content::IdentifierChanged { .. } | Content::AccountDeleted { .. } => {
+            let kind = message.content.kind();
+            warn!(kind, "FOR DEVELOPMENT ONLY: this news would have been sent to {to}");
+        }
+    }
+}
+
+async fn deliver(webhook: &Webhook, message: &Message) {
     match webhook.deliver(message).await {
         Ok(()) => debug!(message_id = %message.id, channel = message.channel.as_str(), "message handed over"),
         Err(cause) => warn!(message_id = %message.id, channel = message.channel.as_str(), %cause, "message lost"),

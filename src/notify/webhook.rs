@@ -5,7 +5,7 @@ use reqwest::{Client, redirect};
 use serde::Serialize;
 
 use crate::config;
-use crate::model::CodeMessage;
+use crate::model::{Content, Message};
 use crate::signature::Signer;
 
 /// The endpoint and the signature under what is sent there.
@@ -22,9 +22,37 @@ struct Body<'a> {
     message_id: String,
     channel: &'static str,
     to: &'a str,
-    purpose: &'static str,
-    code: &'a str,
-    expires_at: String,
+    kind: &'static str,
+    locale: &'static str,
+    #[serde(flatten)]
+    said: Said<'a>,
+}
+
+/// What depends on the kind.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Code { purpose: &'static str, code: &'a str, expires_at: String },
+    PasswordReset { url: &'a str, expires_at: String },
+    IdentifierChanged { at: String, new_masked: &'a str },
+    News { at: String },
+}
+
+impl<'a> From<&'a Content> for Said<'a> {
+    fn from(content: &'a Content) -> Self {
+        match content {
+            Content::Code { purpose, code, expires_at, .. } => {
+                Self::Code { purpose: purpose.as_str(), code: code.expose(), expires_at: expires_at.to_rfc3339() }
+            }
+            Content::PasswordReset { url, expires_at } => {
+                Self::PasswordReset { url: url.expose(), expires_at: expires_at.to_rfc3339() }
+            }
+            Content::IdentifierChanged { at, new_masked } => {
+                Self::IdentifierChanged { at: at.to_rfc3339(), new_masked }
+            }
+            Content::PasswordChanged { at } | Content::AccountDeleted { at } => Self::News { at: at.to_rfc3339() },
+        }
+    }
 }
 
 impl Webhook {
@@ -41,14 +69,14 @@ impl Webhook {
 
     /// Hands one message over. A connection that was refused is tried once more; anything that may have arrived is not,
     /// because a code that comes twice confuses more than one that has to be asked for again.
-    pub(super) async fn deliver(&self, message: &CodeMessage) -> Result<(), String> {
+    pub(super) async fn deliver(&self, message: &Message) -> Result<(), String> {
         let body = Body {
             message_id: message.id.to_string(),
             channel: message.channel.as_str(),
             to: message.to.as_str(),
-            purpose: message.purpose.as_str(),
-            code: message.code.expose(),
-            expires_at: message.expires_at.to_rfc3339(),
+            kind: message.content.kind(),
+            locale: message.locale.as_str(),
+            said: Said::from(&message.content),
         };
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         match self.post(&body, &message.id.to_string()).await {

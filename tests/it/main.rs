@@ -13,6 +13,8 @@ mod harness;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod tidy;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::page::Page;
 use crate::cli::Failure;
-use crate::model::CodeMessage;
+use crate::model::{Content, Message};
 use crate::proto::v1;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where codes come from.
 pub(super) enum Codes {
     /// The private server hands them over.
-    FromServer(mpsc::UnboundedReceiver<CodeMessage>),
+    FromServer(mpsc::UnboundedReceiver<Message>),
     /// They stand in a running server's log, and somebody types them.
     Typed,
 }
@@ -26,8 +26,13 @@ impl Codes {
         match self {
             Self::FromServer(arriving) => {
                 let message = tokio::time::timeout(PATIENCE, arriving.recv()).await.ok().flatten();
-                let message = message.filter(|message| message.challenge_id.to_string() == challenge.challenge_id);
-                let code = message.ok_or("the server sent no code for its challenge")?.code.expose().clone();
+                let code = message.and_then(|message| match message.content {
+                    Content::Code { challenge_id, code, .. } if challenge_id.to_string() == challenge.challenge_id => {
+                        Some(code.expose().clone())
+                    }
+                    _ => None,
+                });
+                let code = code.ok_or("the server sent no code for its challenge")?;
                 page.row("code", &format!("{code}, which a real server sends to the phone"));
                 Ok(code)
             }

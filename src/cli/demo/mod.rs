@@ -20,7 +20,7 @@ use super::Failure;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::CodeMessage;
+use crate::model::Message;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::server::{self, Listeners};
@@ -72,7 +72,7 @@ struct PrivateServer {
 
 impl PrivateServer {
     /// Starts it on free ports. The codes that it would send arrive at the receiver.
-    async fn start() -> Result<(Self, mpsc::UnboundedReceiver<CodeMessage>), Failure> {
+    async fn start() -> Result<(Self, mpsc::UnboundedReceiver<Message>), Failure> {
         let settings = [
             ("COUNTERSIGN__GRPC__LISTEN", "127.0.0.1:0"),
             ("COUNTERSIGN__GRPC__WORKERS", "1"),

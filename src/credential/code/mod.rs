@@ -13,7 +13,7 @@ use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::Otp;
 use crate::guard::{Guard, GuardError};
-use crate::model::{ChallengeId, Channel, ClientContext, CodeMessage, Identifier, Purpose, RequestId};
+use crate::model::{ChallengeId, Channel, ClientContext, Content, Identifier, Message, Purpose, RequestId};
 use crate::notify::{Notifier, NotifyError, Place};
 use crate::random::Random;
 use crate::root_key::MacKey;
@@ -281,7 +281,7 @@ impl Codes {
 
     /// Sends at once where anybody may sign in. Otherwise the caller must not be able to tell from its waiting whether the
     /// person is known: the look into the database happens behind its back, in the place that is already taken.
-    fn send(&self, place: Place, message: CodeMessage) {
+    fn send(&self, place: Place, message: Message) {
         if self.open_registration {
             return place.send(message);
         }
@@ -326,15 +326,13 @@ impl Codes {
         }
     }
 
-    fn message(&self, id: ChallengeId, kept: &Kept, to: &Identifier, code: Secret<String>) -> CodeMessage {
-        CodeMessage {
+    fn message(&self, id: ChallengeId, kept: &Kept, to: &Identifier, code: Secret<String>) -> Message {
+        Message {
             id: self.message_id(id, kept.messages),
-            challenge_id: id,
             channel: Channel::of(to),
             to: to.clone(),
-            purpose: kept.purpose,
-            code,
-            expires_at: kept.expires_at,
+            locale: self.notifier.default_locale(),
+            content: Content::Code { challenge_id: id, purpose: kept.purpose, code, expires_at: kept.expires_at },
         }
     }
 

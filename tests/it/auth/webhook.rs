@@ -35,11 +35,12 @@ async fn a_message_says_what_is_needed_and_is_signed(backend: Backend) {
     let first = mailbox.deliveries(1).await.remove(0);
     let body = first.json();
     let members: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(members, ["channel", "code", "expires_at", "message_id", "purpose", "to"]);
+    assert_eq!(members, ["channel", "code", "expires_at", "kind", "locale", "message_id", "purpose", "to"]);
     assert_eq!(
         (&body["channel"], &body["to"], &body["purpose"]),
         (&"sms".into(), &"+989121234567".into(), &"sign_in".into())
     );
+    assert_eq!((&body["kind"], &body["locale"]), (&"code".into(), &"en".into()));
     let expires_at = chrono::DateTime::parse_from_rfc3339(body["expires_at"].as_str().unwrap()).unwrap();
     assert_eq!(expires_at.timestamp(), challenge.expires_at.unwrap().seconds);
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::clock::Clock;
-use countersign::model::CodeMessage;
+use countersign::model::{Content, Message};
 use countersign::proto::v1;
 use countersign::random::Random;
 use countersign::store::Store;
@@ -96,9 +96,10 @@ pub(crate) struct TestApp {
 }
 
 struct Codes {
-    arriving: mpsc::UnboundedReceiver<CodeMessage>,
-    sender: mpsc::UnboundedSender<CodeMessage>,
+    arriving: mpsc::UnboundedReceiver<Message>,
+    sender: mpsc::UnboundedSender<Message>,
     arrived: HashMap<String, Vec<String>>,
+    messages: Vec<Message>,
 }
 
 /// Somebody who has signed in.
@@ -155,7 +156,7 @@ impl TestApp {
         for node in &started {
             node.app().callers.reload().await.unwrap();
         }
-        let codes = Mutex::new(Codes { arriving, sender, arrived: HashMap::new() });
+        let codes = Mutex::new(Codes { arriving, sender, arrived: HashMap::new(), messages: Vec::new() });
         Self { nodes: started, clock, api_key, settings, codes, _folder: folder }
     }
 
@@ -200,16 +201,36 @@ impl TestApp {
     pub(crate) fn codes_so_far(&self, challenge_id: &str) -> Vec<String> {
         let mut codes = self.codes.lock();
         while let Ok(message) = codes.arriving.try_recv() {
-            let challenge = message.challenge_id.to_string();
-            codes.arrived.entry(challenge).or_default().push(message.code.expose().clone());
+            if let Content::Code { challenge_id, code, .. } = &message.content {
+                codes.arrived.entry(challenge_id.to_string()).or_default().push(code.expose().clone());
+            }
+            codes.messages.push(message);
         }
         codes.arrived.get(challenge_id).cloned().unwrap_or_default()
     }
 
-    /// How many codes have been sent to anybody up to now.
+    /// How many messages have been sent to anybody up to now.
     pub(crate) fn messages_so_far(&self) -> usize {
         self.codes_so_far("");
-        self.codes.lock().arrived.values().map(Vec::len).sum()
+        self.codes.lock().messages.len()
+    }
+
+    /// What has been sent up to now to a number or an address, in its one spelling: codes, links and news.
+    pub(crate) fn messages_to(&self, identifier: &str) -> Vec<Message> {
+        self.codes_so_far("");
+        self.codes.lock().messages.iter().filter(|message| message.to.as_str() == identifier).cloned().collect()
+    }
+
+    /// The first message to somebody that is of a kind (`Content::kind`), once it has been sent.
+    pub(crate) async fn message_to(&self, identifier: &str, kind: &str) -> Message {
+        for _ in 0..500 {
+            let sent = self.messages_to(identifier).into_iter().find(|message| message.content.kind() == kind);
+            if let Some(message) = sent {
+                return message;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no {kind} was sent to {identifier}");
     }
 
     /// Asks for a code for a phone number.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use countersign::app::App;
 use countersign::clock::Clock;
 use countersign::config::Config;
-use countersign::model::CodeMessage;
+use countersign::model::Message;
 use countersign::proto::v1::account_service_client::AccountServiceClient;
 use countersign::proto::v1::admin_service_client::AdminServiceClient;
 use countersign::proto::v1::auth_service_client::AuthServiceClient;
@@ -33,7 +33,7 @@ impl Node {
     pub(super) async fn start(
         settings: &[(String, String)],
         clock: Clock,
-        codes: mpsc::UnboundedSender<CodeMessage>,
+        codes: mpsc::UnboundedSender<Message>,
     ) -> Self {
         let variables = settings.iter().map(|(name, value)| {
             (format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__")), value.clone())
