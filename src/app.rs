@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
+use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
@@ -42,6 +43,8 @@ pub struct App {
     pub cache: Cache,
     /// The way of codes out.
     pub notifier: Notifier,
+    /// Whom to ask whether a national id belongs to a person.
+    pub identity_provider: IdentityProvider,
     /// The keys that sign.
     pub keyring: Arc<Keyring>,
     /// What has been taken back.
@@ -97,6 +100,9 @@ pub enum StartError {
     /// Messages cannot be sent.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// The identity provider cannot be asked.
+    #[error(transparent)]
+    IdentityProvider(#[from] connect::SetupError),
 }
 
 fn cause_of(error: &StoreError) -> String {
@@ -125,6 +131,7 @@ impl App {
         let cache =
             Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, patience, clock.clone()).await?;
         let notifier = Notifier::start(&config.notify, observer)?;
+        let identity_provider = IdentityProvider::new(&config.identity, clock.clone())?;
 
         let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
         let longest_token = longest_token(&config);
@@ -181,6 +188,7 @@ impl App {
             vital,
             cache,
             notifier,
+            identity_provider,
             keyring,
             replica,
             revocations,

@@ -57,9 +57,6 @@ pub struct Permit {
 }
 
 impl Breaker {
-    /// How long to wait for the outcome of the one call that is out.
-    const TRIAL: TimeDelta = TimeDelta::seconds(1);
-
     /// One that opens after so many failures in a row, at least one, and stays open for so long.
     #[must_use]
     pub fn new(clock: Clock, failures: u32, open_for: TimeDelta) -> Self {
@@ -70,19 +67,37 @@ impl Breaker {
     /// Asks whether a call may be made.
     pub fn admit(&self) -> Result<Permit, Open> {
         let mut state = self.0.state.lock();
-        match state.phase {
-            Phase::Closed { .. } => {}
-            Phase::Open { since } => {
-                let elapsed = self.0.clock.now() - since;
-                // A clock that was set back must not keep it open for longer.
-                if (TimeDelta::zero()..self.0.open_for).contains(&elapsed) {
-                    return Err(Open { retry_after: self.0.open_for - elapsed });
-                }
-                state.enter(Phase::Trying);
-            }
-            Phase::Trying => return Err(Open { retry_after: Self::TRIAL.min(self.0.open_for) }),
+        if let Some(retry_after) = self.0.wait(state.phase) {
+            return Err(Open { retry_after });
+        }
+        if matches!(state.phase, Phase::Open { .. }) {
+            state.enter(Phase::Trying);
         }
         Ok(Permit { shared: Arc::clone(&self.0), epoch: state.epoch, is_judged: false })
+    }
+
+    /// How long no call will be admitted; none if one would be.
+    #[must_use]
+    pub fn wait(&self) -> Option<TimeDelta> {
+        let phase = self.0.state.lock().phase;
+        self.0.wait(phase)
+    }
+}
+
+impl Shared {
+    /// How long to wait for the outcome of the one call that is out.
+    const TRIAL: TimeDelta = TimeDelta::seconds(1);
+
+    fn wait(&self, phase: Phase) -> Option<TimeDelta> {
+        match phase {
+            Phase::Closed { .. } => None,
+            Phase::Open { since } => {
+                let elapsed = self.clock.now() - since;
+                // A clock that was set back must not keep it open for longer.
+                (TimeDelta::zero()..self.open_for).contains(&elapsed).then(|| self.open_for - elapsed)
+            }
+            Phase::Trying => Some(Self::TRIAL.min(self.open_for)),
+        }
     }
 }
 
@@ -164,6 +179,7 @@ mod tests {
     }
 
     fn retry_after(breaker: &Breaker) -> i64 {
+        assert_eq!(breaker.wait(), breaker.admit().err().map(|open| open.retry_after));
         breaker.admit().unwrap_err().retry_after.num_seconds()
     }
 

@@ -11,6 +11,9 @@
 //! - **What it knows and decides**: [`session`], [`credential`], [`identity`], [`token`], [`guard`].
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`metrics`], [`random`], [`secret`], [`root_key`].
+//! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
+//!   [`connect`] outside systems that are asked.
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`breaker`], [`random`], [`secret`], [`root_key`].
 //!
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a refresh and an introspection.
 
@@ -20,6 +23,7 @@ pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connect;
 pub mod credential;
 pub mod guard;
 pub mod health;

@@ -1,0 +1,97 @@
+//! One question over HTTP and its answer, with bounds on how long it takes and how much comes back.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, redirect};
+
+/// No answer that makes sense is longer.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Why an outside system cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the identity provider's client cannot be set up: {0}")]
+pub struct SetupError(#[from] reqwest::Error);
+
+/// What came back, whatever its status.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why nothing useful came back. Says nothing of what was asked, nor of where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("did not answer in time")]
+    Late,
+    #[error("cannot be connected to")]
+    Unreachable,
+    #[error("broke off")]
+    Broken,
+    #[error("answered at too great a length")]
+    TooLong,
+}
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Late
+        } else if error.is_connect() {
+            Self::Unreachable
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+/// A client for one system.
+#[derive(Debug)]
+pub(super) struct Exchange(Client);
+
+impl Exchange {
+    pub(super) fn new(timeout: Duration) -> Result<Self, SetupError> {
+        let client = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            // A redirect would carry a national id to a place that nobody has configured.
+            .redirect(redirect::Policy::none())
+            .build()?;
+        Ok(Self(client))
+    }
+
+    /// Posts a JSON body. A connection that was refused is tried once more; what may have arrived is not, because each
+    /// question may cost money.
+    pub(super) async fn post(&self, url: &str, mut headers: HeaderMap, body: Vec<u8>) -> Result<Answer, Lost> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let body = Bytes::from(body);
+        let send = || self.0.post(url).headers(headers.clone()).body(body.clone()).send();
+        let mut response = match send().await {
+            Err(error) if is_refused(&error) => send().await?,
+            outcome => outcome?,
+        };
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(Lost::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body })
+    }
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
