@@ -133,7 +133,7 @@ mod tests {
     /// Threat O14.
     #[test]
     fn each_of_the_ten_thousand_most_common_passwords_is_refused() {
-        let common: Vec<_> = include_str!("top_10000.txt").lines().collect();
+        let common: Vec<_> = include_str!("tests/top_10000.txt").lines().collect();
         assert_eq!(common.len(), 10_000);
         for password in common {
             let refused = [judged(password), judged(&password.to_uppercase())];

@@ -78,7 +78,7 @@ pub(super) struct Damage;
 /// A number as hashes write it: digits alone.
 pub(super) fn number(text: &str) -> Option<u32> {
     let is_plain = text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit());
-    // Longer ones are too large rather than none.
+    // What does not fit is as large as can be.
     text.parse::<u64>().ok().filter(|_| is_plain).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 

@@ -5,19 +5,24 @@ use super::*;
 /// What they are hashes of. It is in NFC.
 const PASSWORD: &str = "Trombone-7 caf\u{e9}";
 
-const HASHES: &[&str] = &[
-    // As Django makes them by default.
+/// As Django makes them by default.
+const COSTLY: &[&str] = &[
     "pbkdf2_sha256$1000000$6MdA9TiySDwYQtcqMlVuCp$eXpHwLDdvSvIKR57zJwboQdqSPPCVVMLW+lwIHbEl0g=",
     "pbkdf2_sha1$1000000$jm5bgkYF73nwc7c4wCqrfd$jMJMRBGjSnMkdMToxnSikw61Rp0=",
     "argon2$argon2id$v=19$m=102400,t=2,p=8$cU5DcmxMSlB2bGtqUkNuNnJlMjRibg$wUIv0bvWcIzhRu78xJTobu+idd1UyMc2tY5Aixmi/6Q",
     "bcrypt$$2b$12$f7yBjY9c3PsJr70KSewoU.05pz2pFazhPHQ3jFHE27UZ6pMZKMW8q",
     "bcrypt_sha256$$2b$12$rlZdoiGQMgVZrOMcESzQq.t0UKAWGYwRXbtqC4r5hr.k/butEDVfO",
     "scrypt$16384$hZ40E4gcil87qxUvHvNHvT$8$5$WJAzO01HTNoGGpGyrMynDYDTW69hOSb3YVea3y0wBmghRd8WutQd8zhgO4g3v/ONOOUm/cZH1fSwIm1AxfZ4xA==",
-    // With other parameters.
+];
+
+/// With smaller parameters, and from elsewhere.
+const CHEAP: &[&str] = &[
     "pbkdf2_sha256$12$a.b/salt$z8GOp7BM9Vnh4g0iBHHvDuqsa+Ljxx2P5FeT2SR6ExA=",
     "scrypt$1024$seasalt$4$2$JY6c4Aka1nM4KlbhnFGVPwAV0EkbNsGs/HqvD72YIYm0OKVBWxydvoKDUk8EUfpCHtpW2chNvhL1zakMUI3N6w==",
     "bcrypt_sha256$$2b$04$xIjA2C/9rOReOK2DwOyvwukqTvkfrKghyU6inP2goxSN9U3CSzchO",
-    // From elsewhere.
+    "pbkdf2_sha1$12$seasalt$WSSQDx6hA5jebTUZVTY6a1UmgT4=",
+    "bcrypt$$2b$04$pu94jjBb.6Z.Rt47uvZuB.GV4xDnyKpXKSPlUbgQiUaqzks0o50S2",
+    "argon2$argon2id$v=19$m=512,t=1,p=2$c2FsdHNhbHRzYWx0$f1dNOpkA40CTU4vcr4ZwXeQbERVzI2REsO3fNhyzuQ0",
     "$argon2id$v=19$m=512,t=2,p=2$LAtScp0s2BBFvTiN1YIvEA$Od+v0zRXpDPeR8mVE0kazidEFit+7B0h+KHGVRAI2L4",
     "$argon2i$v=19$m=512,t=2,p=2$HDNdTO+DXJLblOy6ATHuqQ$fP5pOF+Rc/hT4lGkQeLmHn8IKCnm60/Jh2uEYZswVn0",
     "$argon2d$v=19$m=512,t=2,p=2$EmG4PoPr0gz3JPAbI76t+g$FRqOC3VFdWsakCxpITXtJJBWBXLzvinWgp3xfvfFuZs",
@@ -29,9 +34,17 @@ const HASHES: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn each_form_is_verified_and_wants_an_upgrade() {
+async fn each_form_is_verified_as_it_is_made_today() {
     let passwords = passwords();
-    for stored in HASHES {
+    for stored in COSTLY {
+        assert_eq!(verdict(&passwords, stored, PASSWORD).await, Verdict::Right { upgrade: true }, "{stored}");
+    }
+}
+
+#[tokio::test]
+async fn each_form_is_told_from_a_wrong_password() {
+    let passwords = passwords();
+    for stored in CHEAP {
         assert_eq!(verdict(&passwords, stored, PASSWORD).await, Verdict::Right { upgrade: true }, "{stored}");
         assert_eq!(verdict(&passwords, stored, "Trombone-7 cafe").await, Verdict::Wrong, "{stored}");
         // Typed as two characters, é is still the password.
