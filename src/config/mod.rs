@@ -12,6 +12,7 @@ macro_rules! section {
     };
 }
 
+mod cookies;
 mod password;
 mod read;
 mod source;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
+pub use self::cookies::{Cookies, SameSite};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::password::Password;
 pub use self::source::Problem;
@@ -58,6 +60,7 @@ pub struct Config {
     pub revocation: RevocationConfig,
     pub accounts: Accounts,
     pub otp: Otp,
+    pub cookies: Cookies,
     pub password: Password,
     pub limits: Limits,
     pub notify: Notify,

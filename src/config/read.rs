@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Notify, Otp, Profile, Purge,
-    RevocationConfig, Route, SessionConfig, Token, Webhook, password,
+    RevocationConfig, Route, SessionConfig, Token, Webhook, cookies, password,
 };
 use crate::root_key::RootKey;
 
@@ -28,6 +28,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let revocation = self::revocation(s);
     let accounts = self::accounts(s);
     let otp = self::otp(s);
+    let cookies = cookies::read(s);
     let password = password::read(s);
     let limits = self::limits(s);
     let notify = self::notify(s);
@@ -48,6 +49,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         revocation: revocation?,
         accounts: accounts?,
         otp: otp?,
+        cookies: cookies?,
         password: password?,
         limits: limits?,
         notify: notify?,

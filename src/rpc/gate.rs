@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use futures_util::TryFutureExt;
 use futures_util::future::{BoxFuture, Either, MapOk, poll_fn};
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::peer::{Identify, Peer, Refused, bearer};
+use super::peer::{Identify, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
 use super::status;
 use crate::app::App;
@@ -118,7 +118,7 @@ fn is_sure(peer: &Peer) -> bool {
 /// revoked when this node's knowledge is out of date.
 async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap) -> Result<Peer, Status> {
     if peer.refused == Some(Refused::UnknownKey) {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
+        let token = access_token(headers, app);
         if app.access.recognise(token.unwrap_or_default()).await?.is_ok() {
             peer = Identify::new(Arc::clone(app)).peer(headers, peer.address);
         }

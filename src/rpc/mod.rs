@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod auth;
 mod convert;
+mod cookies;
 mod gate;
 mod health;
 mod peer;

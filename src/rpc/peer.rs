@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use tonic::service::Interceptor;
 use tonic::{Extensions, Request, Status};
 
+use super::cookies;
 use crate::app::App;
 use crate::identity::API_KEY_PREFIX;
 use crate::model::{Actor, Caller, Cause, Permission, Roles};
@@ -119,6 +120,8 @@ impl Identify {
                 Some(token) => self.note_token(&mut peer, token),
                 None => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
             }
+        } else if let Some(token) = cookies::access_token(metadata, &self.app.config.cookies) {
+            self.note_token(&mut peer, token);
         }
         peer
     }
@@ -146,6 +149,14 @@ impl Identify {
 fn request_id(metadata: &HeaderMap) -> String {
     let text = metadata.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.get(..text.len().min(64)).unwrap_or_default().to_owned()
+}
+
+/// The access token that comes along, wherever it stands.
+pub(crate) fn access_token<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
+    match headers.get(&AUTHORIZATION) {
+        Some(credential) => credential.to_str().ok().and_then(bearer),
+        None => cookies::access_token(headers, &app.config.cookies),
+    }
 }
 
 /// What follows the scheme, whose case does not matter (RFC 7235 §2.1).

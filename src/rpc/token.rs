@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::convert;
 use super::peer::Peer;
 use super::validate::Faults;
+use super::{convert, cookies};
 use crate::app::App;
 use crate::model::{Cause, Permission, Target};
 use crate::proto::v1::token_service_server::TokenService;
 use crate::proto::{Introspection, Introspections, v1};
-use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX};
+use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshError};
 use crate::token::{Answer, Demands, MAX_COMPACT_BYTES};
 
 /// How many tokens a batch may have.
@@ -50,8 +50,19 @@ impl TokenService for Token {
         let client = faults.client(message.client.as_ref(), peer);
         let request_id = faults.request_id(&message.request_id);
         faults.none()?;
-        let pair = self.0.sessions.refresh(&message.refresh_token, &client, request_id).await?;
-        Ok(Response::new(v1::RefreshResponse { tokens: Some(convert::tokens(&pair, self.0.clock.now())) }))
+        let cookie = cookies::refresh_token(request.metadata(), &self.0.config.cookies);
+        let cookie = cookie.filter(|_| message.refresh_token.is_empty());
+        let token = cookie.unwrap_or(&message.refresh_token);
+        let pair = match self.0.sessions.refresh(token, &client, request_id).await {
+            Ok(pair) => pair,
+            Err(error @ (RefreshError::Invalid | RefreshError::Reused | RefreshError::Ended)) => {
+                return Err(cookies::worthless(error.into(), &self.0));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let now = self.0.clock.now();
+        let tokens = if cookie.is_some() { cookies::hidden(&pair, now) } else { convert::tokens(&pair, now) };
+        Ok(cookies::signed_in(v1::RefreshResponse { tokens: Some(tokens) }, &self.0, &pair))
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {

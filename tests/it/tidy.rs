@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("server", "app health http jobs rpc shutdown"),
     ("jobs", "app cache clock config health rpc shutdown store token"),
     ("http", "app health model token"),
-    ("rpc", "app cache clock credential guard health identity model notify proto session store token"),
+    ("rpc", "app cache clock config connect credential guard health identity model notify proto session store token"),
     ("health", "app"),
     (
         "app",

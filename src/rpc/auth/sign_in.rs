@@ -10,7 +10,7 @@ use crate::model::ChallengeId;
 use crate::proto::v1;
 use crate::rpc::peer::Peer;
 use crate::rpc::validate::Faults;
-use crate::rpc::{convert, status};
+use crate::rpc::{convert, cookies, status};
 use crate::session::Visitor;
 
 pub(super) async fn register(
@@ -37,10 +37,11 @@ pub(super) async fn login(
     let challenge = faults.unless(challenge)?;
     let visitor = Visitor { client: &client, client_id: client_id(app, &peer), request_id };
     let signed_in = app.sessions.sign_in_with_code(challenge, &code, visitor).await?;
-    Ok(Response::new(v1::LoginResponse {
+    let message = v1::LoginResponse {
         tokens: Some(convert::tokens(&signed_in.tokens, app.clock.now())),
         account: Some(convert::account(signed_in.account, app.clock.now())),
         created: signed_in.created,
         upgraded_from: signed_in.upgraded_from.map(|visitor| visitor.to_string()).unwrap_or_default(),
-    }))
+    };
+    Ok(cookies::signed_in(message, app, &signed_in.tokens))
 }

@@ -3,6 +3,7 @@
 mod callers;
 mod closed;
 mod codes;
+mod cookies;
 mod guesses;
 mod intents;
 mod keys;
