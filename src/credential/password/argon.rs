@@ -61,7 +61,7 @@ impl ArgonHash {
 
     /// Reads `$argon2id$v=19$m=19456,t=2,p=1$salt$hash`.
     pub(super) fn parse(text: &str) -> Result<Self, UnfitHash> {
-        let mut fields = text.split('$').skip(1).peekable();
+        let mut fields = text.split('$').skip(1);
         let mut field = || fields.next().ok_or(UnfitHash::Malformed);
         let algorithm = match field()? {
             "argon2id" => Algorithm::Argon2id,
@@ -127,8 +127,8 @@ impl ArgonHash {
     }
 
     /// What it should be for this password.
-    pub(super) const fn expected(&self) -> &Vec<u8> {
-        &self.hash
+    pub(super) const fn expected(&self) -> &[u8] {
+        self.hash.as_slice()
     }
 
     /// What it is for this password.

@@ -139,7 +139,7 @@ fn judge(stored: Option<&StoredHash>, sent: &str, cost: &Cost, memory: &mut Memo
     let (first, second) = if hash.is_foreign() { (sent, normal) } else { (normal, sent) };
     for text in [first].into_iter().chain((first != second).then_some(second)) {
         if hash.verify(text, memory)? && stored.is_some() {
-            return Ok(Verdict::Right { upgrade: hash.wants_upgrade(cost, text) || text != normal });
+            return Ok(Verdict::Right { upgrade: hash.wants_upgrade(cost, text, normal) });
         }
     }
     Ok(Verdict::Wrong)

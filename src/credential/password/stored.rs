@@ -123,7 +123,7 @@ impl StoredHash {
         Self { text: Secret::new(hash.to_text()), form: Form::Argon { hash, is_djangos: false } }
     }
 
-    /// Where it is verified: what does not fit into the thread's own memory, waits for the other.
+    /// Where it is verified: what does not fit into the thread's own memory waits for the other.
     pub(super) const fn place(&self, own_kib: u32) -> Place {
         match &self.form {
             Form::Argon { hash, .. } if hash.memory_kib() > own_kib => Place::Other,
@@ -137,10 +137,10 @@ impl StoredHash {
         !matches!(self.form, Form::Argon { is_djangos: false, .. })
     }
 
-    /// Whether this password should be hashed anew, now that it is known.
-    pub(super) fn wants_upgrade(&self, cost: &Cost, password: &str) -> bool {
+    /// Whether this password should be hashed anew, now that it is known. `normal` is its normal form.
+    pub(super) fn wants_upgrade(&self, cost: &Cost, password: &str, normal: &str) -> bool {
         match &self.form {
-            Form::Argon { hash, is_djangos } => *is_djangos || !hash.is_made_like(cost),
+            Form::Argon { hash, is_djangos } => *is_djangos || !hash.is_made_like(cost) || password != normal,
             // Nobody has checked what lies beyond: it might be a slip, and would then shut its owner out.
             Form::Bcrypt { is_digested: false, .. } => password.len() <= BCRYPT_SEES,
             Form::Bcrypt { .. } | Form::Pbkdf2 { .. } | Form::Scrypt { .. } => true,

@@ -82,7 +82,7 @@ async fn a_hash_is_made_anew_when_it_costs_something_else() {
 fn the_hash_of_nobody_costs_what_ours_do() {
     let cost = Cost::new(&settings()).unwrap();
     let nobody = StoredHash::own(ArgonHash::dummy(&cost));
-    assert!(!nobody.wants_upgrade(&cost, "") && !nobody.is_foreign());
+    assert!(!nobody.wants_upgrade(&cost, "", "") && !nobody.is_foreign());
     assert_eq!(nobody.place(settings().memory_kib), Place::Own);
 }
 

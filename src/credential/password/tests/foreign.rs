@@ -73,6 +73,8 @@ async fn bcrypt_is_kept_where_it_has_not_seen_all_of_a_password() {
     let stored = "$2b$04$GpXXc1oVYWSPUvdSF0yCBelD.c7TUJw.FWlIXGvWek38CIB8QWv8.";
     assert_eq!(verdict(&passwords, stored, &"x".repeat(72)).await, Verdict::Right { upgrade: true });
     assert_eq!(verdict(&passwords, stored, &"x".repeat(80)).await, Verdict::Right { upgrade: false });
+    let typed = format!("{}e\u{301}", "x".repeat(72));
+    assert_eq!(verdict(&passwords, stored, &typed).await, Verdict::Right { upgrade: false });
     assert_eq!(verdict(&passwords, stored, &"x".repeat(71)).await, Verdict::Wrong);
     // Django's other form sees it all.
     let stored = "bcrypt_sha256$$2b$04$8PfwIPNzasmH0Wxe6MTxieYPIsbsACwt5qM1.7tZELggKCrErd0PW";
