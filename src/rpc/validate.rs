@@ -1,5 +1,7 @@
 //! From messages to the model. Every fault of a request is found before any of it is used.
 
+mod profile;
+
 use std::fmt::Display;
 use std::str::FromStr;
 
