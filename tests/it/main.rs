@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod contracts;
 #[cfg(test)]
 mod demo;

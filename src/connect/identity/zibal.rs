@@ -1,9 +1,10 @@
 //! Zibal's inquiries: `shahkarInquiry` asks the registry of telephone numbers whether a mobile belongs to a national id,
 //! `nationalIdentityInquiry` asks the civil registry whether a date of birth does, and who that is.
 //!
-//! Their documentation is at <https://help.zibal.ir/facilities>. Every answer is JSON with a `result` and, where that is 1,
-//! `data` with `matched`; a refusal comes with status 400 and the same form. Only `result` and `data` are read: `message` is
-//! a sentence in Persian for people.
+//! Their documentation is at <https://help.zibal.ir/facilities>; what is known here of it comes from public clients that cite
+//! it. Every answer is JSON with a `result` and, where that is 1, `data` with `matched`. (100 means success to the same
+//! company's payment API only.) A refusal has been seen with status 400 and the same form. `message`, a sentence for people,
+//! is not read.
 
 use std::time::Duration;
 
@@ -113,10 +114,10 @@ impl Zibal {
 
 /// A field is missing or cannot be right.
 const WRONG_INPUT: i64 = 6;
-/// Nothing was found for what was asked. Documented for bank accounts; should a registry answer so, it means the same.
+/// Nothing was found for what was asked. Known for bank accounts; should a registry answer so, it means the same.
 const NOT_FOUND: i64 = 44;
 
-/// What the other results mean, as far as they are documented for inquiries.
+/// What the other results mean, as far as they are known for inquiries.
 fn trouble(result: i64) -> Trouble {
     let code = Some(result);
     match result {
@@ -127,7 +128,7 @@ fn trouble(result: i64) -> Trouble {
         8 => Trouble::lasting("has the token marked as inactive: activate it in the panel", code),
         29 => Trouble::lasting("wants the wallet for fees to be charged", code),
         45 => Trouble::passing("has no registry to ask at the moment", code),
-        _ => Trouble::passing("answered with a result that is not documented for inquiries", code),
+        _ => Trouble::passing("answered with a result that is not known for inquiries", code),
     }
 }
 
