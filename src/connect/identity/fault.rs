@@ -19,7 +19,19 @@ pub(super) enum Fault {
 pub(super) struct Trouble {
     what: &'static str,
     code: Option<i64>,
-    is_the_operators: bool,
+    kind: Kind,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It goes away by itself: leave the provider alone for a while.
+    Passing,
+    /// It stays until the operator acts.
+    Lasting,
+    /// The provider works, and says something about this one question that nobody here has heard of. It must not count as a
+    /// failure: whoever finds out how to provoke it could keep everybody else from being verified.
+    Odd,
 }
 
 impl Trouble {
@@ -29,12 +41,17 @@ impl Trouble {
 
     /// Something that goes away by itself.
     pub(super) const fn passing(what: &'static str, code: Option<i64>) -> Self {
-        Self { what, code, is_the_operators: false }
+        Self { what, code, kind: Kind::Passing }
     }
 
     /// Something that stays until the operator acts.
     pub(super) const fn lasting(what: &'static str, code: Option<i64>) -> Self {
-        Self { what, code, is_the_operators: true }
+        Self { what, code, kind: Kind::Lasting }
+    }
+
+    /// Something that only its code tells, if anything does.
+    pub(super) const fn odd(what: &'static str, code: i64) -> Self {
+        Self { what, code: Some(code), kind: Kind::Odd }
     }
 
     /// What a status means by itself, where the body says nothing.
@@ -50,8 +67,8 @@ impl Trouble {
         }
     }
 
-    pub(super) const fn is_the_operators(&self) -> bool {
-        self.is_the_operators
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
     }
 }
 
@@ -115,10 +132,11 @@ mod tests {
 
     #[test]
     fn a_status_tells_who_has_to_act() {
-        for (status, is_the_operators) in
-            [(302, true), (401, true), (403, true), (404, true), (429, false), (503, false)]
-        {
-            assert_eq!(Trouble::of_status(status).is_the_operators(), is_the_operators, "{status}");
+        for status in [302, 401, 403, 404] {
+            assert_eq!(Trouble::of_status(status).kind(), Kind::Lasting, "{status}");
+        }
+        for status in [418, 429, 500, 503] {
+            assert_eq!(Trouble::of_status(status).kind(), Kind::Passing, "{status}");
         }
         assert_eq!(Trouble::of_status(503).to_string(), "the provider failed (503)");
     }

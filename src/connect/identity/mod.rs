@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use parking_lot::Mutex;
 use tracing::{debug, error, info, warn};
 
-use self::fault::{Fault, Trouble};
+use self::fault::{Fault, Kind, Trouble};
 use self::http::Http;
 use self::zibal::Zibal;
 use super::SetupError;
@@ -86,6 +86,8 @@ struct Shared {
     patience: Duration,
     /// What the operator has been told must be mended, and has not been yet.
     complaint: Mutex<Option<Trouble>>,
+    /// The last thing it said that is not known here.
+    oddity: Mutex<Option<Trouble>>,
 }
 
 #[derive(Debug)]
@@ -117,7 +119,13 @@ impl IdentityProvider {
             }
         };
         let breaker = Breaker::new(clock, config.failures, config.open_for);
-        Ok(Self(Arc::new(Shared { provider, breaker, patience, complaint: Mutex::default() })))
+        Ok(Self(Arc::new(Shared {
+            provider,
+            breaker,
+            patience,
+            complaint: Mutex::default(),
+            oddity: Mutex::default(),
+        })))
     }
 
     /// Asks whether national id, phone number and, where it is given, date of birth belong to one person.
@@ -179,14 +187,26 @@ impl Shared {
 
     /// What lasts is said when it begins, not with every inquiry.
     fn failed(&self, permit: Permit, trouble: Trouble) {
-        let begins = permit.failed();
-        let is_news = trouble.is_the_operators() && self.complaint.lock().replace(trouble) != Some(trouble);
-        if is_news {
-            error!(%trouble, "identities cannot be verified until somebody mends this");
-        } else if begins {
-            warn!(%trouble, "the identity provider keeps failing and is left alone for a while");
-        } else {
-            debug!(%trouble, "an identity could not be verified");
+        let is_news = |said: &Mutex<Option<Trouble>>| said.lock().replace(trouble) != Some(trouble);
+        match trouble.kind() {
+            Kind::Odd => {
+                self.recovered(permit);
+                if is_news(&self.oddity) {
+                    warn!(%trouble, "the identity provider said something that is not known here");
+                }
+            }
+            Kind::Lasting => {
+                permit.failed();
+                if is_news(&self.complaint) {
+                    error!(%trouble, "identities cannot be verified until somebody mends this");
+                }
+            }
+            Kind::Passing => {
+                if permit.failed() {
+                    warn!(%trouble, "the identity provider keeps failing and is left alone for a while");
+                }
+            }
         }
+        debug!(%trouble, "an identity could not be verified");
     }
 }

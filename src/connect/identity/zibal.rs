@@ -128,7 +128,7 @@ fn trouble(result: i64) -> Trouble {
         8 => Trouble::lasting("has the token marked as inactive: activate it in the panel", code),
         29 => Trouble::lasting("wants the wallet for fees to be charged", code),
         45 => Trouble::passing("has no registry to ask at the moment", code),
-        _ => Trouble::passing("answered with a result that is not known for inquiries", code),
+        _ => Trouble::odd("answered with a result that is not known for inquiries", result),
     }
 }
 

@@ -159,6 +159,24 @@ async fn what_the_operator_must_mend_is_said_once_and_nothing_personal_with_it()
     }
 }
 
+/// Otherwise whoever knows a person about whom it says so could keep everybody else from being verified.
+#[tokio::test]
+async fn a_result_that_is_not_known_is_reported_once_and_does_not_count_as_a_failure() {
+    let (log, _guard) = Log::start();
+    let registry = Registry::start().await;
+    let zibal = zibal_at(&clock(), &registry.url);
+    for result in [21, 99] {
+        registry.refuse(result);
+        for _ in 0..5 {
+            unavailable(verify(&zibal, Some(PHONE), NATIONAL_ID, None).await);
+        }
+        assert_eq!(registry.questions().len(), 5);
+        let lines = log.take();
+        assert_eq!(lines.matches("WARN").count(), 1, "{lines}");
+        assert!(lines.contains(&format!("({result})")) && !lines.contains(NATIONAL_ID), "{lines}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_zibal_does_not_know_is_the_operators_to_mend() {
     let (log, _guard) = Log::start();
