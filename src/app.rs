@@ -132,6 +132,7 @@ impl App {
             Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, patience, clock.clone()).await?;
         let notifier = Notifier::start(&config.notify, observer)?;
         let identity_provider = IdentityProvider::new(&config.identity, clock.clone())?;
+        let notifier = Notifier::start(&config.notify, clock.clone(), metrics.clone(), observer.as_ref())?;
 
         let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
         let longest_token = longest_token(&config);

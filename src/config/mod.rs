@@ -14,6 +14,7 @@ macro_rules! section {
 
 mod cookies;
 mod password;
+mod notify;
 mod read;
 mod source;
 mod span;
@@ -27,9 +28,10 @@ use chrono::TimeDelta;
 pub use self::cookies::{Cookies, SameSite};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::password::Password;
+pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
-use crate::model::{Algorithm, Locale, Region};
+use crate::model::{Algorithm, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
 
@@ -144,14 +146,6 @@ section! {
     }
 }
 section! {
-    /// `[notify]`
-    Notify { sms: Route, email: Route, default_locale: Locale, queue: usize, senders: usize, webhook: Webhook, }
-}
-section! {
-    /// `[notify.webhook]`
-    Webhook { url: String, secret: Secret<String>, timeout: TimeDelta, }
-}
-section! {
     /// `[purge]`
     Purge { every: TimeDelta, event_retention: TimeDelta, }
 }
@@ -167,30 +161,6 @@ pub struct Limit {
     pub count: u64,
     /// within how long.
     pub per: TimeDelta,
-}
-
-/// How messages of one channel leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// Not at all: the channel is not offered.
-    None,
-    /// Into the log.
-    Console,
-    /// To an HTTP endpoint.
-    Webhook,
-}
-
-impl std::str::FromStr for Route {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "none" => Ok(Self::None),
-            "console" => Ok(Self::Console),
-            "webhook" => Ok(Self::Webhook),
-            _ => Err("must be `console`, `webhook` or `none`"),
-        }
-    }
 }
 
 /// Everything that is wrong with a configuration.

@@ -9,6 +9,8 @@ use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Notify, Otp, Profile, Purge,
     RevocationConfig, Route, SessionConfig, Token, Webhook, cookies, password,
+    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Otp, Profile, Purge, RevocationConfig,
+    SessionConfig, Token,
 };
 use crate::root_key::RootKey;
 
@@ -33,6 +35,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let limits = self::limits(s);
     let notify = self::notify(s);
     let identity = super::identity::read(s);
+    let notify = super::notify::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     Some(Config {
@@ -155,26 +158,6 @@ fn limits(s: &mut Settings) -> Option<Limits> {
     })
 }
 
-fn notify(s: &mut Settings) -> Option<Notify> {
-    let sms = s.parsed("notify.sms");
-    let email = s.parsed("notify.email");
-    let default_locale = s.parsed("notify.default_locale");
-    let queue = s.number("notify.queue", 1..=1_000_000);
-    let senders = s.number("notify.senders", 1..=1024);
-    let timeout = span(s, "notify.webhook.timeout", "100ms", "1m");
-    let secret = s.secret("notify.webhook.secret").into();
-    let url = s.text("notify.webhook.url").to_owned();
-    let webhook = Webhook { url, secret, timeout: timeout? };
-    Some(Notify {
-        sms: sms?,
-        email: email?,
-        default_locale: default_locale?,
-        queue: queue?,
-        senders: senders?,
-        webhook,
-    })
-}
-
 fn purge(s: &mut Settings) -> Option<Purge> {
     let every = span(s, "purge.every", "1m", "7d");
     let event_retention = span(s, "purge.event_retention", "1d", "3650d");
@@ -187,12 +170,12 @@ fn log(s: &mut Settings) -> Option<Log> {
 }
 
 const SCOPE: &str = "must be scope names as RFC 6749 §3.3 allows them";
-const CONSOLE: &str = "codes in the log are for development; production needs `webhook`, or `none`";
 
 /// What settings must be in sight of one another, and of the profile.
 pub(super) fn check(config: &Config, s: &mut Settings) {
     super::identity::check(config, s);
     password::check(&config.password, s);
+    super::notify::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());
@@ -231,13 +214,6 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
         "cache.key_prefix",
         "must be letters, digits, `-`, `_` and `.`",
     );
-    let uses_webhook = [config.notify.sms, config.notify.email].contains(&Route::Webhook);
-    let webhook = config.notify.webhook.url.as_str();
-    expect(
-        !uses_webhook || webhook.starts_with("http://") || webhook.starts_with("https://"),
-        "notify.webhook.url",
-        "must be a URL, since messages are to be sent there",
-    );
     if config.profile == Profile::Production {
         check_for_production(config, &mut expect);
     }
@@ -255,8 +231,6 @@ fn check_for_production(config: &Config, expect: &mut impl FnMut(bool, &str, &st
         "cache.url",
         "the embedded cache is for development; production needs redis://",
     );
-    expect(config.notify.sms != Route::Console, "notify.sms", CONSOLE);
-    expect(config.notify.email != Route::Console, "notify.email", CONSOLE);
     expect(
         config.root_key.is_some(),
         "secrets.root_key",
@@ -269,7 +243,7 @@ fn check_for_production(config: &Config, expect: &mut impl FnMut(bool, &str, &st
     );
 }
 
-fn choice<T: Copy>(settings: &mut Settings, name: &str, choices: &[(&str, T)]) -> Option<T> {
+pub(super) fn choice<T: Copy>(settings: &mut Settings, name: &str, choices: &[(&str, T)]) -> Option<T> {
     let chosen = choices.iter().find(|(word, _)| *word == settings.text(name)).map(|(_, choice)| *choice);
     if chosen.is_none() {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();

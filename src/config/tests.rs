@@ -42,7 +42,7 @@ fn production_refuses_every_development_setting() {
     let settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
     assert_eq!(
         settings,
-        ["database.url", "cache.url", "notify.sms", "notify.email", "secrets.root_key", "token.issuer"]
+        ["notify.sms", "notify.email", "database.url", "cache.url", "secrets.root_key", "token.issuer"]
     );
 }
 

@@ -1,9 +1,13 @@
 //! Messages to an HTTP endpoint of the operator's own.
 
+use std::time::Duration;
+
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, redirect};
+use reqwest::{Client, StatusCode};
 use serde::Serialize;
 
+use super::http::ask;
+use super::verdict::{Verdict, undocumented};
 use crate::config;
 use crate::model::{Content, Message};
 use crate::signature::Signer;
@@ -14,6 +18,7 @@ pub(super) struct Webhook {
     client: Client,
     url: String,
     signer: Option<Signer>,
+    timeout: Duration,
 }
 
 /// What the endpoint receives.
@@ -56,20 +61,13 @@ impl<'a> From<&'a Content> for Said<'a> {
 }
 
 impl Webhook {
-    pub(super) fn new(config: &config::Webhook) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(config: &config::Webhook, client: Client) -> Self {
         let timeout = config.timeout.to_std().unwrap_or_default();
-        let client = Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout)
-            // A redirect would carry a code to a place that nobody has configured.
-            .redirect(redirect::Policy::none())
-            .build()?;
-        Ok(Self { client, url: config.url.clone(), signer: Signer::new(&config.secret) })
+        Self { client, url: config.url.clone(), signer: Signer::new(&config.secret), timeout }
     }
 
-    /// Hands one message over. A connection that was refused is tried once more; anything that may have arrived is not,
-    /// because a code that comes twice confuses more than one that has to be asked for again.
-    pub(super) async fn deliver(&self, message: &Message) -> Result<(), String> {
+    /// Hands one message over.
+    pub(super) async fn send(&self, message: &Message) -> Verdict {
         let body = Body {
             message_id: message.id.to_string(),
             channel: message.channel.as_str(),
@@ -78,25 +76,33 @@ impl Webhook {
             locale: message.locale.as_str(),
             said: Said::from(&message.content),
         };
-        let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
-        match self.post(&body, &message.id.to_string()).await {
-            Err(error) if error.is_connect() => self.post(&body, &message.id.to_string()).await,
-            outcome => outcome,
-        }
-        // The URL may hold a secret of the operator's.
-        .map_err(|error| error.without_url().to_string())
-    }
-
-    async fn post(&self, body: &[u8], message_id: &str) -> Result<(), reqwest::Error> {
+        let body = match serde_json::to_vec(&body) {
+            Ok(body) => body,
+            Err(error) => return Verdict::Failed(error.to_string()),
+        };
         let mut request = self
             .client
             .post(&self.url)
             .header(CONTENT_TYPE, "application/json")
-            .header("idempotency-key", message_id)
-            .body(body.to_vec());
+            .header("idempotency-key", message.id.to_string());
         if let Some(signer) = &self.signer {
-            request = request.header(Signer::HEADER, signer.sign(body));
+            request = request.header(Signer::HEADER, signer.sign(&body));
         }
-        request.send().await?.error_for_status().map(drop)
+        match ask(request.body(body), self.timeout).await {
+            Ok((status, _)) => judge(status),
+            Err(verdict) => verdict,
+        }
+    }
+}
+
+/// What the manual asks of an endpoint: 422 is about the recipient, any other refusal about the endpoint.
+fn judge(status: StatusCode) -> Verdict {
+    match status.as_u16() {
+        200..=299 => Verdict::Sent,
+        422 => Verdict::Refused("the endpoint answered 422".to_owned()),
+        // It gave up waiting for what may have reached it.
+        408 => undocumented(status),
+        other @ (300..=499) => Verdict::Failed(format!("the endpoint answered {other}")),
+        _ => undocumented(status),
     }
 }
