@@ -130,7 +130,6 @@ impl App {
         let patience = config.cache.timeout.to_std().unwrap_or_default();
         let cache =
             Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, patience, clock.clone()).await?;
-        let notifier = Notifier::start(&config.notify, observer)?;
         let identity_provider = IdentityProvider::new(&config.identity, clock.clone())?;
         let notifier = Notifier::start(&config.notify, clock.clone(), metrics.clone(), observer.as_ref())?;
 
@@ -156,7 +155,8 @@ impl App {
             callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
         }
         let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
-        let guard = Guard::new(cache.clone(), clock.clone(), config.limits.clone(), mac(Purpose::HashCodes));
+        let limits = config.limits.clone();
+        let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
         let codes = Codes {
             cache: cache.clone(),
             guard: guard.clone(),

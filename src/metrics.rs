@@ -7,6 +7,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// Labels whose values come from the code and are therefore few.
@@ -18,6 +19,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     refusals: Family<Labels<1>, Counter>,
     messages: Family<Labels<3>, Counter>,
+    spend: Gauge,
 }
 
 impl Default for Metrics {
@@ -27,7 +29,13 @@ impl Default for Metrics {
         registry.register("guard_refusals", "What a limit refused", refusals.clone());
         let messages = Family::default();
         registry.register("messages", "Messages handed to a provider, by what became of them", messages.clone());
-        Self { registry: Arc::new(registry), refusals, messages }
+        let spend = Gauge::default();
+        registry.register(
+            "guard_spend",
+            "What this node last saw spent of the day's budget for messages",
+            spend.clone(),
+        );
+        Self { registry: Arc::new(registry), refusals, messages, spend }
     }
 }
 
@@ -46,6 +54,11 @@ impl Metrics {
     /// A message has left through a provider, or not.
     pub fn message(&self, channel: &'static str, provider: &'static str, outcome: &'static str) {
         self.messages.get_or_create(&[("channel", channel), ("provider", provider), ("outcome", outcome)]).inc();
+    }
+
+    /// So much of the day's budget has been spent, by all nodes.
+    pub fn spent_today(&self, units: u64) {
+        self.spend.set(i64::try_from(units).unwrap_or(i64::MAX));
     }
 
     /// All figures, as Prometheus reads them.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{CacheError, Count, Signal, TOPIC_LENGTH, stamp, time};
+use super::{CacheError, Count, Counter, Relief, Signal, TOPIC_LENGTH, Tally, stamp, time};
 use crate::clock::Clock;
 
 /// Parts with a lock each, so that cores rarely meet and a sweep stops only a small part.
@@ -81,12 +81,58 @@ impl MemoryCache {
                 shard.insert(key, b"1".to_vec(), deadline, now);
                 return Ok(Count { value: 1, deadline: time(deadline) });
             };
-            let digits = std::str::from_utf8(&entry.value).ok();
-            let count = digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or(CacheError::NotACounter)?;
-            let value = count.saturating_add(1);
+            let value = entry.count()?.saturating_add(1);
             entry.value = value.to_string().into_bytes();
             Ok(Count { value, deadline: time(entry.deadline) })
         })
+    }
+
+    /// Holds every part that is concerned, locked in their order, so that two of these never wait for each other.
+    pub(super) fn count_all(&self, counters: &[Counter]) -> Result<Tally, CacheError> {
+        let reliefs = counters.iter().filter_map(|counter| counter.relief.key());
+        let keys = counters.iter().map(|counter| counter.key.as_str()).chain(reliefs);
+        let mut parts: Vec<_> = keys.map(|key| self.part(key)).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        let mut locked: Vec<_> = parts.iter().map(|part| (*part, self.0.shards[*part].lock())).collect();
+        let now = stamp(self.0.clock.now());
+        let mut changes = Vec::with_capacity(counters.len());
+        for (at, counter) in counters.iter().enumerate() {
+            let relief = match counter.relief.key() {
+                Some(key) => part_of(&mut locked, self.part(key)).and_then(|shard| shard.live(key, now)),
+                None => None,
+            };
+            let (limit, waived) = match &counter.relief {
+                Relief::None => (counter.limit, false),
+                Relief::Waived { .. } => (counter.limit, relief.is_some()),
+                Relief::Earned { each, .. } => {
+                    let earned = relief.map_or(Ok(0), |entry| entry.count())?.saturating_mul(u64::from(*each));
+                    (counter.limit.max(earned), false)
+                }
+            };
+            let kept = part_of(&mut locked, self.part(&counter.key)).and_then(|shard| shard.live(&counter.key, now));
+            let (before, since) = match kept {
+                Some(entry) => (entry.count()?, Some(entry.deadline)),
+                None => (0, None),
+            };
+            let given = stamp(counter.deadline);
+            let after = before.saturating_add_signed(counter.add);
+            if waived || (counter.add < 0 && since.is_none()) {
+                changes.push((None, Count { value: before, deadline: time(since.unwrap_or(given)) }));
+            } else if counter.add > 0 && after > limit {
+                return Ok(Tally::Full { at, count: Count { value: before, deadline: time(since.unwrap_or(given)) } });
+            } else {
+                let deadline = since.filter(|_| !counter.renews).unwrap_or(given);
+                changes.push((Some((counter, deadline)), Count { value: after, deadline: time(deadline) }));
+            }
+        }
+        for (change, count) in &changes {
+            let Some((counter, deadline)) = change else { continue };
+            if let Some(shard) = part_of(&mut locked, self.part(&counter.key)) {
+                shard.insert(&counter.key, count.value.to_string().into_bytes(), *deadline, now);
+            }
+        }
+        Ok(Tally::Counted(changes.into_iter().map(|(_, count)| count).collect()))
     }
 
     pub(super) fn delete(&self, key: &str) {
@@ -113,10 +159,28 @@ impl MemoryCache {
 
     /// Runs one step under the lock of the key's part. The clock is read inside, so that steps on a key see time in order.
     fn within<T>(&self, key: &str, step: impl FnOnce(&mut Shard, i64) -> T) -> T {
+        let mut shard = self.0.shards[self.part(key)].lock();
+        step(&mut shard, stamp(self.0.clock.now()))
+    }
+
+    fn part(&self, key: &str) -> usize {
         let hash = self.0.hasher.hash_one(key);
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose the part")]
-        let mut shard = self.0.shards[hash as usize % SHARDS].lock();
-        step(&mut shard, stamp(self.0.clock.now()))
+        let part = hash as usize % SHARDS;
+        part
+    }
+}
+
+/// One of the parts that are locked.
+fn part_of<'a>(locked: &'a mut [(usize, MutexGuard<'_, Shard>)], part: usize) -> Option<&'a mut Shard> {
+    let at = locked.binary_search_by_key(&part, |(part, _)| *part).ok()?;
+    Some(&mut *locked[at].1)
+}
+
+impl Entry {
+    fn count(&self) -> Result<u64, CacheError> {
+        let digits = std::str::from_utf8(&self.value).ok();
+        digits.and_then(|digits| digits.parse().ok()).ok_or(CacheError::NotACounter)
     }
 }
 

@@ -5,13 +5,14 @@
 //!
 //! - Every value carries its own deadline, judged by our [`Clock`]. From its deadline on, a value is absent for every
 //!   operation; the backend's own expiry only cleans up.
-//! - Every operation is one atomic step on one key, and ends quickly: a Redis that does not answer is an error after
+//! - Every operation is one atomic step on one key, or, where counters are counted together, on all of them. It ends quickly: a Redis that does not answer is an error after
 //!   50 ms, one that is known to be away is an error at once. After such an error the step may or may not have happened.
 //! - A topic delivers what is published from [`Subscription::ready`] on, in order. Where something may be missing it says
 //!   so with [`Signal::Gap`], so whoever follows a topic must be able to learn the same things elsewhere.
 
 mod memory;
 mod redis;
+mod tally;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use self::memory::MemoryCache;
 pub use self::redis::RedisCache;
+pub use self::tally::{Counter, Relief, Tally};
 use crate::clock::Clock;
 
 /// About how many messages a topic keeps for subscribers that are behind or away.
@@ -156,6 +158,14 @@ impl Cache {
         match self {
             Self::Memory(cache) => cache.increment(key, stamp(deadline)),
             Self::Redis(cache) => Box::pin(cache.increment(key, stamp(deadline))).await,
+        }
+    }
+
+    /// Counts several up, each as far as its limit allows: all of them if all have room, else none.
+    pub async fn count_all(&self, counters: &[Counter]) -> Result<Tally, CacheError> {
+        match self {
+            Self::Memory(cache) => cache.count_all(counters),
+            Self::Redis(cache) => Box::pin(cache.count_all(counters)).await,
         }
     }
 

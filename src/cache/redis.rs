@@ -6,6 +6,7 @@
 
 mod follow;
 mod line;
+mod tally;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 
 pub(super) use self::follow::Following;
 use self::line::{Address, Supervised};
-use super::{CacheError, Count, TOPIC_LENGTH, stamp, time};
+use super::{CacheError, Count, Counter, TOPIC_LENGTH, Tally, stamp, time};
 use crate::clock::Clock;
 
 /// Digits of a deadline in front of every value.
@@ -123,10 +124,15 @@ impl RedisCache {
 
     pub(super) async fn increment(&self, key: &str, deadline: i64) -> Result<Count, CacheError> {
         let stored = self.run(&INCREMENT, key, deadline, None).await?;
-        let stored = bytes(stored).ok_or(CacheError::NotACounter)?;
-        let (deadline, value) = split(&stored).ok_or(CacheError::NotACounter)?;
-        let value = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
-        Ok(Count { value: value.ok_or(CacheError::NotACounter)?, deadline: time(deadline) })
+        count(stored)
+    }
+
+    pub(super) async fn count_all(&self, counters: &[Counter]) -> Result<Tally, CacheError> {
+        let now = stamp(self.0.clock.now());
+        let keys = tally::keys(counters).map(|key| self.key(key)).collect();
+        let arguments = tally::arguments(counters, now, |deadline| self.time_to_live(deadline));
+        let answer = self.evaluate(&tally::COUNT_ALL, keys, arguments).await?;
+        tally::answer(answer)
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), CacheError> {
@@ -151,19 +157,23 @@ impl RedisCache {
         self.0.line.close().await;
     }
 
-    /// Runs a script on one key by its digest, and once more with its text where the server does not know it yet: after a
-    /// restart, a failover or on another node of a cluster. The refusal came before anything was done, so that is safe.
+    /// Runs a script that gives one key a value.
     async fn run(&self, script: &Script, key: &str, deadline: i64, value: Option<&[u8]>) -> Result<Value, CacheError> {
-        let client = self.0.line.client()?;
-        let key = self.key(key);
         let mut arguments = vec![
             Value::from(digits(stamp(self.0.clock.now()))),
             Value::from(digits(deadline)),
             Value::from(self.time_to_live(deadline)),
         ];
         arguments.extend(value.map(|value| Value::Bytes(Bytes::copy_from_slice(value))));
-        let answer = match client.evalsha(script.digest.as_str(), key.as_str(), arguments.clone()).await {
-            Err(error) if error.details().starts_with("NOSCRIPT") => client.eval(script.text, key, arguments).await,
+        self.evaluate(script, vec![self.key(key)], arguments).await
+    }
+
+    /// Runs a script by its digest, and once more with its text where the server does not know it yet: after a restart, a
+    /// failover or on another node of a cluster. The refusal came before anything was done, so that is safe.
+    async fn evaluate(&self, script: &Script, keys: Vec<String>, arguments: Vec<Value>) -> Result<Value, CacheError> {
+        let client = self.0.line.client()?;
+        let answer = match client.evalsha(script.digest.as_str(), keys.clone(), arguments.clone()).await {
+            Err(error) if error.details().starts_with("NOSCRIPT") => client.eval(script.text, keys, arguments).await,
             answer => answer,
         };
         answer.map_err(|error| self.0.address.unavailable(&error))
@@ -213,6 +223,14 @@ fn digits(stamp: i64) -> String {
 fn split(stored: &[u8]) -> Option<(i64, &[u8])> {
     let (deadline, value) = stored.split_at_checked(STAMP_DIGITS)?;
     Some((std::str::from_utf8(deadline).ok()?.parse().ok()?, value))
+}
+
+/// A counter as it is stored.
+fn count(stored: Value) -> Result<Count, CacheError> {
+    let stored = bytes(stored).ok_or(CacheError::NotACounter)?;
+    let (deadline, value) = split(&stored).ok_or(CacheError::NotACounter)?;
+    let value = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+    Ok(Count { value: value.ok_or(CacheError::NotACounter)?, deadline: time(deadline) })
 }
 
 /// The bytes of an answer, where an empty one is something other than none.

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 
 use super::read::span;
-use super::section;
 use super::source::Settings;
 use super::{Config, Profile};
 use crate::secret::Secret;

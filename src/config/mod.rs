@@ -1,6 +1,5 @@
 //! The configuration: what each setting means, and what is wrong with it, all at once. The manual is `config.default.toml`.
 
-mod identity;
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -13,8 +12,10 @@ macro_rules! section {
 }
 
 mod cookies;
-mod password;
+mod identity;
+mod limits;
 mod notify;
+mod password;
 mod read;
 mod source;
 mod span;
@@ -27,8 +28,9 @@ use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
-pub use self::password::Password;
+pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
+pub use self::password::Password;
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 use crate::model::{Algorithm, Region};
@@ -70,18 +72,6 @@ pub struct Config {
     pub purge: Purge,
     pub log: Log,
 }
-
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        #[expect(missing_docs, reason = "each field is documented in config.default.toml, under the same name")]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-    };
-}
-use section;
 
 section! {
     /// `[grpc]`
@@ -136,31 +126,12 @@ section! {
     }
 }
 section! {
-    /// `[limits]`
-    Limits {
-        codes_per_network: Limit,
-        codes_per_identifier: Limit,
-        codes_per_prefix: Limit,
-        codes_in_all: Limit,
-        anonymous_per_network: Limit,
-    }
-}
-section! {
     /// `[purge]`
     Purge { every: TimeDelta, event_retention: TimeDelta, }
 }
 section! {
     /// `[log]`
     Log { json: bool, filter: String, }
-}
-
-/// How often something may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// How many times
-    pub count: u64,
-    /// within how long.
-    pub per: TimeDelta,
 }
 
 /// Everything that is wrong with a configuration.

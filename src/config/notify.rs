@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::read::{choice, span};
 use super::source::Settings;
-use super::{Config, Profile, section};
+use super::{Config, Profile};
 use crate::model::{EmailAddress, Locale, Purpose};
 use crate::secret::Secret;
 

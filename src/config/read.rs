@@ -7,10 +7,8 @@ use chrono::TimeDelta;
 use super::source::Settings;
 use super::span::Span;
 use super::{
-    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Notify, Otp, Profile, Purge,
-    RevocationConfig, Route, SessionConfig, Token, Webhook, cookies, password,
-    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Limits, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token,
+    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
+    SessionConfig, Token, cookies, identity, limits, notify, password,
 };
 use crate::root_key::RootKey;
 
@@ -32,10 +30,9 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let otp = self::otp(s);
     let cookies = cookies::read(s);
     let password = password::read(s);
-    let limits = self::limits(s);
-    let notify = self::notify(s);
-    let identity = super::identity::read(s);
-    let notify = super::notify::read(s);
+    let limits = limits::read(s);
+    let identity = identity::read(s);
+    let notify = notify::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     Some(Config {
@@ -143,21 +140,6 @@ fn otp(s: &mut Settings) -> Option<Otp> {
     })
 }
 
-fn limits(s: &mut Settings) -> Option<Limits> {
-    let codes_per_network = limit(s, "limits.codes_per_network");
-    let codes_per_identifier = limit(s, "limits.codes_per_identifier");
-    let codes_per_prefix = limit(s, "limits.codes_per_prefix");
-    let codes_in_all = limit(s, "limits.codes_in_all");
-    let anonymous_per_network = limit(s, "limits.anonymous_per_network");
-    Some(Limits {
-        codes_per_network: codes_per_network?,
-        codes_per_identifier: codes_per_identifier?,
-        codes_per_prefix: codes_per_prefix?,
-        codes_in_all: codes_in_all?,
-        anonymous_per_network: anonymous_per_network?,
-    })
-}
-
 fn purge(s: &mut Settings) -> Option<Purge> {
     let every = span(s, "purge.every", "1m", "7d");
     let event_retention = span(s, "purge.event_retention", "1d", "3650d");
@@ -173,9 +155,9 @@ const SCOPE: &str = "must be scope names as RFC 6749 §3.3 allows them";
 
 /// What settings must be in sight of one another, and of the profile.
 pub(super) fn check(config: &Config, s: &mut Settings) {
-    super::identity::check(config, s);
+    identity::check(config, s);
     password::check(&config.password, s);
-    super::notify::check(config, s);
+    notify::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());
@@ -270,7 +252,7 @@ pub(super) fn span(settings: &mut Settings, name: &str, least: &str, most: &str)
     Some(span.into())
 }
 
-fn limit(settings: &mut Settings, name: &str) -> Option<Limit> {
+pub(super) fn limit(settings: &mut Settings, name: &str) -> Option<Limit> {
     let count = settings.number(&format!("{name}.count"), 1..=i64::from(u32::MAX));
     let per = span(settings, &format!("{name}.per"), "1s", "30d");
     Some(Limit { count: count?, per: per? })

@@ -4,6 +4,7 @@ mod account;
 mod birth_date;
 mod caller;
 mod client;
+mod country;
 mod digits;
 mod email;
 mod event;

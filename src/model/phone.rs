@@ -7,9 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Region;
 use super::digits::{digit, is_decoration, is_plus};
 use super::numbering::Plan;
+use super::{Region, country};
 
 /// Longer than any number with its decoration.
 const MAX_INPUT: usize = 40;
@@ -89,6 +89,14 @@ impl Phone {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.e164[1..self.code_end + 3]
+    }
+
+    /// Whether it is a number of this region. Where several share a calling code and its digits do not tell which it is in,
+    /// it may be in each of them.
+    #[must_use]
+    pub fn may_be_in(&self, region: Region) -> bool {
+        let only = country::of(self.calling_code(), &self.e164[self.code_end..]);
+        self.calling_code() == region.calling_code() && only.is_none_or(|only| only == region.as_str())
     }
 
     /// What may be shown: `+98*******67`. As many stars for any length.

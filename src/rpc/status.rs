@@ -162,17 +162,25 @@ impl From<GuardError> for Status {
         match error {
             GuardError::Cache(error) => error.into(),
             GuardError::Limited { limit, retry_after } => {
-                let mut status = ErrorDetails::with_error_info(
-                    ErrorReason::RateLimited.as_str_name(),
-                    DOMAIN,
-                    std::collections::HashMap::from([("limit".to_owned(), limit.to_owned())]),
-                );
-                status.set_retry_info(Some(retry_after.to_std().unwrap_or(SOON)));
-                status.add_quota_failure_violation(limit, "this limit is reached");
-                Self::with_error_details(Code::ResourceExhausted, "too many requests of this kind", status)
+                limited(ErrorReason::RateLimited, "too many requests of this kind", limit, retry_after)
+            }
+            GuardError::Blocked { limit, retry_after } => {
+                limited(ErrorReason::SignInBlocked, "too many failures; nothing is looked at now", limit, retry_after)
+            }
+            GuardError::CountryNotServed => {
+                let message = "no messages are sent to the country of this number";
+                status(Code::FailedPrecondition, ErrorReason::CountryNotServed, message)
             }
         }
     }
+}
+
+fn limited(reason: ErrorReason, message: &str, limit: &str, retry_after: TimeDelta) -> Status {
+    let metadata = std::collections::HashMap::from([("limit".to_owned(), limit.to_owned())]);
+    let mut details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata);
+    details.set_retry_info(Some(retry_after.to_std().unwrap_or(SOON)));
+    details.add_quota_failure_violation(limit, "this limit is reached");
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 impl From<CodeError> for Status {

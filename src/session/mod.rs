@@ -139,7 +139,8 @@ impl Sessions {
             Some(id) => self.intents.mac(&[b"login-by", id.0.as_bytes(), &digest]),
             None => Random.bytes(),
         };
-        let opened = match self.codes.redeem(challenge, code, Purpose::SignIn, &user).await {
+        let network = visitor.client.ip.into();
+        let opened = match self.codes.redeem(challenge, code, Purpose::SignIn, &user, network).await {
             Ok(proof) => self.open(&proof, visitor, intent).await?,
             // A code that was used up may have been used by this very intent, whose answer was lost.
             Err(CodeError::Wrong) => match intent {

@@ -1,6 +1,8 @@
 //! What the cache keeps of a code, and under which keys. All keys of a challenge share a hash tag, so that a cluster keeps
 //! them together.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,8 @@ pub(super) struct Kept {
     pub(super) ends_at: DateTime<Utc>,
     /// How many messages have left.
     pub(super) messages: u64,
+    /// Who asked for the last of them.
+    pub(super) asked_from: IpAddr,
 }
 
 impl Kept {

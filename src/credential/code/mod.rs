@@ -12,8 +12,8 @@ use self::kept::{Answered, Kept, challenge_key, decode, encode, guesses_key, mes
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::Otp;
-use crate::guard::{Guard, GuardError};
-use crate::model::{ChallengeId, Channel, ClientContext, Content, Identifier, Message, Purpose, RequestId};
+use crate::guard::{Factor, Guard, GuardError};
+use crate::model::{ChallengeId, Channel, ClientContext, Content, Identifier, Message, Network, Purpose, RequestId};
 use crate::notify::{Notifier, NotifyError, Place};
 use crate::random::Random;
 use crate::root_key::MacKey;
@@ -158,6 +158,7 @@ impl Codes {
             resend_at: now + self.settings.resend_after,
             ends_at: now + self.settings.lifetime * lives,
             messages: 1,
+            asked_from: client.ip,
         };
         self.keep(id, &kept).await?;
         if let Some(key) = &intent_key {
@@ -207,12 +208,12 @@ impl Codes {
             return Err(CodeError::TooSoon { retry_after: kept.resend_at - now });
         }
         if kept.messages >= self.settings.messages {
-            let retry_after = (kept.expires_at - now).max(TimeDelta::seconds(1));
-            return Err(GuardError::Limited { limit: "otp.messages", retry_after }.into());
+            return Err(self.guard.refuse("otp.messages", kept.expires_at).into());
         }
         self.guard.admit_code(&identifier, client.ip.into()).await?;
         let place = self.notifier.reserve()?;
         kept.messages += 1;
+        kept.asked_from = client.ip;
         if let Some(other) = self.cache.put_if_absent(&message_key(id, kept.messages), &intent, kept.ends_at).await? {
             if other == intent {
                 return Ok(self.challenge(
@@ -237,13 +238,15 @@ impl Codes {
         Ok(self.challenge(id, &identifier, kept.expires_at, kept.resend_at))
     }
 
-    /// Uses a code up. `user` tells one use from another: the same one may try again after it was cut off.
+    /// Uses a code up, on behalf of somebody in `network`. `user` tells one use from another: the same one may try again
+    /// after it was cut off.
     pub async fn redeem(
         &self,
         id: ChallengeId,
         code: &str,
         purpose: Purpose,
         user: &[u8; 32],
+        network: Network,
     ) -> Result<Proof, CodeError> {
         let kept = self.kept(id).await?.filter(|kept| kept.purpose == purpose).ok_or(CodeError::Wrong)?;
         let identifier = kept.identifier().ok_or(CodeError::Wrong)?;
@@ -254,15 +257,22 @@ impl Codes {
             let is_proven = self.cache.get(&used_key(id)).await?.is_some_and(|by| by == user);
             return if is_proven { Ok(Proof::by(identifier)) } else { Err(CodeError::Wrong) };
         }
+        let attempt = self.guard.admit_attempt(Factor::Code, &identifier, network).await?;
         let mac = self.code_mac(id, purpose, &identifier, code);
         if !bool::from(mac.ct_eq(&kept.code_mac)) {
             return Err(CodeError::Wrong);
         }
         let until = kept.ends_at.max(self.clock.now() + REPETITION_WINDOW);
         match self.cache.put_if_absent(&used_key(id), user, until).await? {
-            Some(other) if other != user => Err(CodeError::Wrong),
-            _ => Ok(Proof::by(identifier)),
+            None => attempt.succeeded_with_code(kept.asked_from.into()).await,
+            Some(by) if by == user => attempt.succeeded().await,
+            Some(_) => {
+                // An app that sends a right code twice has not guessed.
+                attempt.withdrawn().await;
+                return Err(CodeError::Wrong);
+            }
         }
+        Ok(Proof::by(identifier))
     }
 
     /// Whether it was this user who used a code up. Whoever does not know is guessing, and may do so as often as an app

@@ -48,6 +48,8 @@ fn all() -> Vec<(&'static str, Status)> {
         ("AccessError::Store", AccessError::Store(no_store()).into()),
         ("AccessError::Keyring", AccessError::Keyring(KeyringError::Broken("halves".to_owned())).into()),
         ("GuardError::Limited", limited().into()),
+        ("GuardError::Blocked", GuardError::Blocked { limit: "failed_codes", retry_after: wait }.into()),
+        ("GuardError::CountryNotServed", GuardError::CountryNotServed.into()),
         ("GuardError::Cache", GuardError::Cache(no_cache()).into()),
         ("CodeError::Wrong", CodeError::Wrong.into()),
         ("CodeError::NoChallenge", CodeError::NoChallenge.into()),
