@@ -1,11 +1,22 @@
 //! Messages to people: what they say, by which way they leave, and what happens where a way is closed.
 
+mod fallback;
+mod hostile;
 mod kinds;
+mod mail;
+mod mailbox;
+mod provider;
+mod sms;
+mod wrong;
+
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::model::{ChallengeId, Channel, Content, EmailAddress, Identifier, Locale, Message, Purpose};
 use countersign::random::Random;
 use countersign::secret::Secret;
+
+use crate::harness::TestApp;
 
 /// A message to a number or an address.
 fn message(to: &str, locale: Locale, content: Content) -> Message {
@@ -35,4 +46,34 @@ fn one_of_each(now: DateTime<Utc>) -> Vec<Content> {
         Content::AccountDeleted { at: now },
     ]);
     all
+}
+
+/// Hands a message in.
+fn send(app: &TestApp, to: &str, locale: Locale, content: Content) {
+    app.node().app().notifier.reserve().unwrap().send(message(to, locale, content));
+}
+
+/// A code to sign in with.
+fn code(app: &TestApp) -> Content {
+    one_of_each(app.now()).remove(0)
+}
+
+/// How many messages have met this end.
+fn count(app: &TestApp, channel: &str, provider: &str, outcome: &str) -> usize {
+    let line =
+        format!("countersign_messages_total{{channel=\"{channel}\",provider=\"{provider}\",outcome=\"{outcome}\"}} ");
+    let text = app.node().app().metrics.render().unwrap();
+    text.lines().find_map(|one| one.strip_prefix(&line)).map_or(0, |number| number.parse().unwrap())
+}
+
+/// Waits until so many messages have met this end.
+async fn counted(app: &TestApp, channel: &str, provider: &str, outcome: &str, wanted: usize) {
+    for _ in 0..3_000 {
+        if count(app, channel, provider, outcome) >= wanted {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let text = app.node().app().metrics.render().unwrap();
+    assert_eq!(count(app, channel, provider, outcome), wanted, "{provider} {outcome}\n{text}");
 }

@@ -1,0 +1,71 @@
+//! F8: mail that is set up wrongly is a matter of mail. The service starts, and signs in by text message.
+
+use std::time::{Duration, Instant};
+
+use countersign::model::Locale;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::{code, counted, send};
+use crate::harness::{Backend, TestApp, figure};
+
+/// Servers that are not there, or are none of mail.
+async fn hosts() -> Vec<(String, String)> {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_port = silent.local_addr().unwrap().port().to_string();
+    let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rude_port = rude.local_addr().unwrap().port().to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            tokio::select! {
+                Ok((stream, _)) = silent.accept() => held.push(stream),
+                Ok((mut stream, _)) = rude.accept() => {
+                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+                }
+            }
+        }
+    });
+    vec![
+        ("127.0.0.1".to_owned(), closed.clone()),
+        ("localhost".to_owned(), closed),
+        ("127.0.0.1".to_owned(), silent_port),
+        ("127.0.0.1".to_owned(), rude_port),
+        ("mail.invalid".to_owned(), "587".to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn f8_fifty_wrong_mail_settings_and_signing_in_works() {
+    let mut settings = Vec::new();
+    for (host, port) in hosts().await {
+        for tls in ["starttls", "tls", "none", "starttls", "none"] {
+            for (user, password) in [("", ""), ("nobody", "wrong")] {
+                settings.push((host.clone(), port.clone(), tls, user, password));
+            }
+        }
+    }
+    assert_eq!(settings.len(), 50);
+    for (host, port, tls, user, password) in settings.into_iter().step_by(figure(1, 3)) {
+        let wrong = [
+            ("notify.email", "smtp"),
+            ("notify.smtp.host", host.as_str()),
+            ("notify.smtp.port", port.as_str()),
+            ("notify.smtp.tls", tls),
+            ("notify.smtp.username", user),
+            ("notify.smtp.password", password),
+            ("notify.smtp.timeout", "200ms"),
+            ("notify.smtp.from_address", "no-reply@keyhouse.example"),
+        ];
+        let app = TestApp::with(Backend::Embedded, &wrong).await;
+        // A letter is on its failing way while somebody signs in.
+        send(&app, "ali@example.com", Locale::En, code(&app));
+        let began = Instant::now();
+        let person = app.sign_in("09121234567").await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{host}:{port} {tls}: {:?}", began.elapsed());
+        assert!(app.is_active(&person.access_token).await);
+        counted(&app, "email", "smtp", "failed", 1).await;
+        app.stop().await;
+    }
+}
