@@ -93,8 +93,8 @@ pub(super) fn read(s: &mut Settings) -> Option<Limits> {
 }
 
 fn countries(s: &mut Settings) -> Option<Vec<Region>> {
-    let countries = s.list("limits.countries").iter().map(|name| name.parse().ok()).collect();
-    if countries == None {
+    let countries = s.list("limits.countries").iter().map(|name| name.parse().ok()).collect::<Option<_>>();
+    if countries.is_none() {
         s.fault("limits.countries", "must be two-letter codes of countries with a calling code, such as IR".to_owned());
     }
     countries

@@ -1,12 +1,15 @@
 //! Attempts to prove something: counted before anything is compared, so that attempts at once are no more attempts than one
 //! after the other. Whether there is such an account makes no difference here: only what was said is counted.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Guard, GuardError, key, known_key};
 use crate::cache::{Counter, Relief};
 use crate::config::Limit;
 use crate::model::{Identifier, Network};
+
+/// Longer than it takes to judge an attempt.
+const IN_FLIGHT: TimeDelta = TimeDelta::seconds(2);
 
 /// What is attempted. Each has counters of its own, so that one who forgot a password can still use a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +79,9 @@ impl Guard {
             Ok(_) => Ok(attempt),
             // A network that tries many identifiers is one matter, an identifier that is tried often another.
             Err(GuardError::Limited { limit, retry_after }) if limit != "attempts_per_network" => {
+                // The last was a moment ago and may still be found right: then nothing is blocked.
+                let may_end_soon = limit == factor.failures() && retry_after > failures.per - IN_FLIGHT;
+                let retry_after = if may_end_soon { IN_FLIGHT } else { retry_after };
                 Err(GuardError::Blocked { limit, retry_after })
             }
             Err(error) => Err(error),

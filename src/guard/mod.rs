@@ -9,6 +9,8 @@
 mod attempt;
 mod code;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use self::attempt::{Attempt, Factor};
@@ -24,7 +26,7 @@ use crate::root_key::MacKey;
 pub struct Guard {
     cache: Cache,
     clock: Clock,
-    limits: Limits,
+    limits: Arc<Limits>,
     /// Hides identifiers within cache keys.
     mac: MacKey,
     metrics: Metrics,
@@ -63,8 +65,8 @@ type Step = (&'static str, Counter);
 impl Guard {
     /// Counts in `cache`, and counts its refusals in `metrics`.
     #[must_use]
-    pub const fn new(cache: Cache, clock: Clock, limits: Limits, mac: MacKey, metrics: Metrics) -> Self {
-        Self { cache, clock, limits, mac, metrics }
+    pub fn new(cache: Cache, clock: Clock, limits: Limits, mac: MacKey, metrics: Metrics) -> Self {
+        Self { cache, clock, limits: Arc::new(limits), mac, metrics }
     }
 
     /// Whether somebody in this network may have another anonymous token.

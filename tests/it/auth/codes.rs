@@ -106,7 +106,7 @@ async fn a_code_expires_to_the_second(backend: Backend) {
 }
 
 async fn all_that_does_not_count_looks_the_same(backend: Backend) {
-    let app = TestApp::new(backend).await;
+    let app = TestApp::with(backend, &[("limits.failed_codes.count", "100")]).await;
     let used = app.challenge("09121234567").await.challenge_id;
     let used_code = app.code(&used).await;
     enter(&app, &used, &used_code).await.unwrap();

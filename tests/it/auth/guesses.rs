@@ -39,7 +39,7 @@ async fn guess_all(app: &TestApp, challenge_id: &str, codes: impl IntoIterator<I
 
 async fn o1_no_more_than_five_guesses_are_compared(backend: Backend) {
     let _storm = storm().await;
-    let app = TestApp::new(backend).await;
+    let app = TestApp::with(backend, &[("limits.failed_codes.count", "100")]).await;
     let id = app.challenge("09121234567").await.challenge_id;
     let code = app.code(&id).await;
     for step in 1..=4 {
@@ -61,7 +61,7 @@ async fn o1_no_more_than_five_guesses_are_compared(backend: Backend) {
 
 async fn o1_all_codes_at_once_hardly_ever_hit(backend: Backend) {
     let _storm = storm().await;
-    let app = TestApp::with(backend, &[("otp.length", "4"), ("limits.codes_per_identifier.count", "1000")]).await;
+    let app = TestApp::with(backend, &[("otp.length", "4"), ("limits.failed_codes.count", "100")]).await;
     // The right code is among the five that are compared once in 2,000 challenges of 10,000 guesses each, or once in 200
     // of 1,000: three hits in four challenges mean that more were compared.
     let all = figure(10_000, 1_000);
@@ -79,7 +79,12 @@ async fn o1_all_codes_at_once_hardly_ever_hit(backend: Backend) {
 
 async fn o2_a_right_code_opens_one_session_however_often_it_comes(backend: Backend) {
     let _storm = storm().await;
-    let app = TestApp::with(backend, &[("otp.guesses", "10"), ("limits.codes_per_identifier.count", "1000")]).await;
+    let settings = [
+        ("otp.guesses", "10"),
+        ("limits.codes_per_identifier_and_network.count", "1000"),
+        ("limits.failed_codes.count", "100"),
+    ];
+    let app = TestApp::with(backend, &settings).await;
     let rounds = figure(20, 5);
     let tries = figure(1_000, 200);
     for _ in 0..rounds {

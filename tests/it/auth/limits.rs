@@ -41,7 +41,7 @@ async fn admits(app: &TestApp, expected: usize, limit: &str, requests: Vec<Reque
 }
 
 /// The limit that was reached.
-fn limit_of(status: &Status) -> String {
+pub(super) fn limit_of(status: &Status) -> String {
     use tonic_types::StatusExt;
     let quota = status.get_details_quota_failure().expect("a QuotaFailure");
     assert_eq!(status.get_details_error_info().unwrap().metadata["limit"], quota.violations[0].subject);
@@ -49,18 +49,19 @@ fn limit_of(status: &Status) -> String {
 }
 
 /// The same request from an address that its sender names.
-fn from(ip: &str, phone: &str) -> v1::RequestOtpRequest {
+pub(super) fn from(ip: &str, phone: &str) -> v1::RequestOtpRequest {
     v1::RequestOtpRequest { client: Some(v1::ClientContext { ip: ip.to_owned(), ..Default::default() }), ..ask(phone) }
 }
 
 /// A number that nobody else has.
-fn number(n: usize) -> String {
+pub(super) fn number(n: usize) -> String {
     format!("0912{n:07}")
 }
 
 async fn each_limit_refuses_and_says_for_how_long(backend: Backend) {
     for (limit, same_number, by_mail) in [
         ("codes_per_network", false, true),
+        ("codes_per_identifier_and_network", true, false),
         ("codes_per_identifier", true, false),
         ("codes_per_prefix", false, false),
         ("codes_in_all", false, true),
@@ -159,7 +160,7 @@ async fn o5_a_number_is_one_number_however_it_is_spelled(backend: Backend) {
         (0..figure(10_000, 1_000)).map(|n| spelled(["09121234567", "+989121234567", "00989121234567"][n % 3]));
     let spellings: Vec<_> = spellings.filter(|text| text.chars().count() <= 40).collect();
     let requests = spellings.iter().map(|text| Request::new(ask(text))).collect();
-    admits(&app, 10, "codes_per_identifier", requests).await;
+    admits(&app, 10, "codes_per_identifier_and_network", requests).await;
 
     app.advance(3600);
     let mut accounts = Vec::new();
@@ -189,7 +190,7 @@ async fn o5_an_address_is_one_address_however_it_is_spelled(backend: Backend) {
             ..Default::default()
         })
     });
-    admits(&app, 10, "codes_per_identifier", requests.collect()).await;
+    admits(&app, 10, "codes_per_identifier_and_network", requests.collect()).await;
     app.stop().await;
 }
 

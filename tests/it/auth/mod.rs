@@ -1,9 +1,11 @@
 //! Getting in: codes, what bounds them, what they are exchanged for, and the callers and keys that operators look after.
 
+mod budgets;
 mod callers;
 mod closed;
 mod codes;
 mod cookies;
+mod failures;
 mod guesses;
 mod intents;
 mod keys;

@@ -57,7 +57,7 @@ async fn no_more_codes_are_sent_than_a_challenge_may_have(backend: Backend) {
 }
 
 async fn guesses_are_counted_across_resends(backend: Backend) {
-    let app = TestApp::new(backend).await;
+    let app = TestApp::with(backend, &[("limits.failed_codes.count", "100")]).await;
     // Four wrong guesses leave one, five none, however the guesses lie between the messages.
     for (before, after, succeeds) in [(4, 0, true), (3, 1, true), (5, 0, false), (4, 1, false), (2, 3, false)] {
         let id = app.challenge(&format!("0912123456{before}")).await.challenge_id;

@@ -4,6 +4,7 @@
 //! where `CI` is set.
 
 mod away;
+mod tally;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -86,6 +87,8 @@ macro_rules! on_both_backends {
         }
     };
 }
+
+use on_both_backends;
 
 on_both_backends!(
     a_value_is_there_until_its_deadline,
