@@ -171,6 +171,7 @@ impl App {
         let sessions = Sessions {
             store: store.clone(),
             codes: codes.clone(),
+            passwords: passwords.clone(),
             access: Arc::clone(&access),
             revocations: Arc::clone(&revocations),
             refresh_tokens: RefreshTokens::new(mac(Purpose::SealRefreshTokens), former),

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use tracing::{debug, error};
 
 use crate::cache::CacheError;
-use crate::credential::CodeError;
+use crate::credential::{CodeError, PasswordError, Unfit};
 use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, VisitorError};
 use crate::notify::NotifyError;
@@ -194,6 +194,7 @@ impl From<CodeError> for Status {
             CodeError::TooSoon { retry_after } => {
                 wait(ErrorReason::ResendTooSoon, "a code was sent a moment ago", retry_after)
             }
+            CodeError::RegistrationClosed => registration_closed(),
             CodeError::ChannelNotOffered => {
                 invalid_fields(vec![FieldViolation::new("identifier", "codes are not sent by this channel here")])
             }
@@ -212,6 +213,37 @@ fn invalid_credentials() -> Status {
     status(Code::Unauthenticated, ErrorReason::InvalidCredentials, "the proof does not hold")
 }
 
+fn registration_closed() -> Status {
+    let message = "accounts are opened by administrators here";
+    status(Code::PermissionDenied, ErrorReason::RegistrationClosed, message)
+}
+
+/// A password that may not be one, in the field where it was sent.
+pub(crate) fn password_unfit(field: &str, unfit: Unfit) -> Status {
+    let rule = match unfit {
+        Unfit::TooShort { .. } => "too_short",
+        Unfit::TooLong { .. } => "too_long",
+        Unfit::Common => "common",
+        Unfit::Personal => "personal",
+        Unfit::ControlCharacter => "control_character",
+    };
+    let metadata = std::collections::HashMap::from([("rule".to_owned(), rule.to_owned())]);
+    let mut details = ErrorDetails::with_error_info(ErrorReason::PasswordUnfit.as_str_name(), DOMAIN, metadata);
+    details.add_bad_request_violation(field, unfit.to_string());
+    Status::with_error_details(Code::InvalidArgument, "the new password may not be one", details)
+}
+
+impl From<PasswordError> for Status {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy { retry_after } => {
+                wait(ErrorReason::Overloaded, "too many passwords are waiting to be judged", retry_after)
+            }
+            PasswordError::Failed => internal(error),
+        }
+    }
+}
+
 impl From<SignInError> for Status {
     fn from(error: SignInError) -> Self {
         match error {
@@ -220,7 +252,14 @@ impl From<SignInError> for Status {
                 status(Code::PermissionDenied, ErrorReason::AccountBlocked, "the account is blocked")
             }
             SignInError::IntentReused => intent_reused(),
+            SignInError::AlreadyRegistered => {
+                let message = "whoever owns this has an account already";
+                status(Code::AlreadyExists, ErrorReason::AlreadyRegistered, message)
+            }
+            SignInError::RegistrationClosed => registration_closed(),
+            SignInError::Unfit(unfit) => password_unfit("password", unfit),
             SignInError::Code(error) => error.into(),
+            SignInError::Password(error) => error.into(),
             SignInError::Store(error) => error.into(),
             SignInError::Access(error) => error.into(),
         }

@@ -34,6 +34,11 @@ impl Faults {
         if self.0.is_empty() { Ok(()) } else { Err(status::invalid_fields(self.0)) }
     }
 
+    /// What tells of them.
+    pub(crate) fn into_status(self) -> Status {
+        status::invalid_fields(self.0)
+    }
+
     /// A value that was read, if nothing at all is wrong.
     pub(crate) fn unless<T>(self, value: Option<T>) -> Result<T, Status> {
         match value {
@@ -76,16 +81,26 @@ impl Faults {
     }
 
     pub(crate) fn identifier(&mut self, identifier: Option<&v1::Identifier>, region: Region) -> Option<Identifier> {
+        self.identifier_in("identifier", identifier, region)
+    }
+
+    /// One that does not stand at the top of its message.
+    pub(crate) fn identifier_in(
+        &mut self,
+        field: &str,
+        identifier: Option<&v1::Identifier>,
+        region: Region,
+    ) -> Option<Identifier> {
         match identifier.and_then(|identifier| identifier.kind.as_ref()) {
             Some(v1::identifier::Kind::Phone(text)) => match Phone::parse(text, region) {
                 Ok(phone) => return Some(Identifier::Phone(phone)),
-                Err(fault) => self.add("identifier.phone", fault),
+                Err(fault) => self.add(&format!("{field}.phone"), fault),
             },
             Some(v1::identifier::Kind::Email(text)) => match EmailAddress::parse(text) {
                 Ok(email) => return Some(Identifier::Email(email)),
-                Err(fault) => self.add("identifier.email", fault),
+                Err(fault) => self.add(&format!("{field}.email"), fault),
             },
-            None => self.add("identifier", "must be a phone number or a mail address"),
+            None => self.add(field, "must be a phone number or a mail address"),
         }
         None
     }

@@ -2,7 +2,9 @@
 //! one conditional statement, and `token` makes what was ended stop to count.
 
 mod end;
+mod password;
 mod refresh_token;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -10,17 +12,13 @@ use chrono::{DateTime, Utc};
 
 pub use self::end::EndError;
 pub use self::refresh_token::{MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshToken, RefreshTokens};
+pub use self::sign_in::{Admission, Registration};
 use crate::clock::Clock;
 use crate::config::SessionConfig;
-use crate::credential::{CodeError, Codes, Proof};
-use crate::model::{
-    Account, AccountId, Actor, Cause, ChallengeId, Channel, ClientContext, Purpose, RequestId, Session, SessionId,
-};
-use crate::random::Random;
+use crate::credential::{CodeError, Codes, PasswordError, Passwords, Unfit};
+use crate::model::{Account, AccountId, Actor, Cause, ClientContext, RequestId, Session, SessionId};
 use crate::root_key::MacKey;
-use crate::store::{
-    Grant, Intent, NewAccount, NewSession, OpenSession, Opened, Proved, Refreshed, Rotation, Store, StoreError,
-};
+use crate::store::{Grant, Refreshed, Rotation, Store, StoreError, Upgrade};
 use crate::token::{AccessError, AccessTokens, Issued, Revocations};
 
 /// The sessions of this installation.
@@ -28,8 +26,10 @@ use crate::token::{AccessError, AccessTokens, Issued, Revocations};
 pub struct Sessions {
     /// Where they are kept.
     pub store: Store,
-    /// What proves who somebody is.
+    /// What proves that somebody owns a number or an address.
     pub codes: Codes,
+    /// What proves that somebody is who they were.
+    pub passwords: Passwords,
     /// What they yield.
     pub access: Arc<AccessTokens>,
     /// What makes ended ones stop to count.
@@ -82,9 +82,21 @@ pub enum SignInError {
     /// The name of the intent was used for something else.
     #[error("the request_id was used for something else")]
     IntentReused,
+    /// Somebody who was to be new is known.
+    #[error("there is such an account")]
+    AlreadyRegistered,
+    /// Nobody may sign up.
+    #[error("accounts are opened by administrators")]
+    RegistrationClosed,
+    /// The password that was wanted may not be one.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The code could not be judged.
     #[error(transparent)]
     Code(CodeError),
+    /// The password could not be judged.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The database gives no answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,93 +134,11 @@ pub struct Visitor<'a> {
     pub client_id: &'a str,
     /// The client's name for this intent.
     pub request_id: Option<RequestId>,
+    /// Who it was until now, where an anonymous token came along that counts.
+    pub anonymous: Option<Upgrade>,
 }
 
 impl Sessions {
-    /// Exchanges a code for a session. The same intent with the same code gets the same session, however often it asks.
-    pub async fn sign_in_with_code(
-        &self,
-        challenge: ChallengeId,
-        code: &str,
-        visitor: Visitor<'_>,
-    ) -> Result<SignedIn, SignInError> {
-        let digest = self.intents.mac(&[b"login", challenge.0.as_bytes(), code.as_bytes()]);
-        let intent = visitor.request_id.map(|request_id| Intent { request_id, digest });
-        // Without a name of its own, each try is another one's.
-        let user = match visitor.request_id {
-            Some(id) => self.intents.mac(&[b"login-by", id.0.as_bytes(), &digest]),
-            None => Random.bytes(),
-        };
-        let network = visitor.client.ip.into();
-        let opened = match self.codes.redeem(challenge, code, Purpose::SignIn, &user, network).await {
-            Ok(proof) => self.open(&proof, visitor, intent).await?,
-            // A code that was used up may have been used by this very intent, whose answer was lost.
-            Err(CodeError::Wrong) => match intent {
-                Some(intent) => {
-                    let redeemed = self.codes.was_redeemed_by(challenge, &user).await;
-                    if !redeemed.map_err(|error| SignInError::Code(error.into()))? {
-                        return Err(SignInError::Refused);
-                    }
-                    let now = self.clock.now();
-                    let opened = self.store.opened_before(intent, now, now + self.access.lifetime()).await?;
-                    opened.ok_or(SignInError::Refused)?
-                }
-                None => return Err(SignInError::Refused),
-            },
-            Err(error) => return Err(SignInError::Code(error)),
-        };
-        let signed_in = match opened {
-            Opened::Session { account, session, created, revoked } => {
-                self.revocations.apply(&revoked);
-                let grant = Grant { session: *session, roles: account.roles.clone() };
-                let upgraded_from = grant.session.upgraded_from;
-                SignedIn { tokens: self.pair(&grant)?, account: *account, created, upgraded_from }
-            }
-            Opened::Unknown | Opened::Outdated | Opened::AlreadyRegistered => return Err(SignInError::Refused),
-            Opened::Blocked => return Err(SignInError::Blocked),
-            Opened::IntentReused => return Err(SignInError::IntentReused),
-        };
-        if let Err(error) = self.codes.discard(challenge).await {
-            tracing::debug!(%error, "a used challenge stays in the cache until it expires");
-        }
-        Ok(signed_in)
-    }
-
-    async fn open(&self, proof: &Proof, visitor: Visitor<'_>, intent: Option<Intent>) -> Result<Opened, StoreError> {
-        let cause = self.cause(Actor::Owner, visitor.client);
-        let amr = match proof.channel {
-            Channel::Sms => "otp sms",
-            Channel::Email => "otp",
-        };
-        let new_account = self.open_registration.then(|| NewAccount::bare(AccountId(Random.id(cause.at))));
-        let identifier = &proof.identifier;
-        let new = OpenSession {
-            proved: Proved::Owner { identifier, must_be_new: false },
-            new_account,
-            upgrade: None,
-            session: self.new_session(cause.at, visitor, amr),
-            intent,
-            cause: &cause,
-        };
-        self.store.open_session(new).await
-    }
-
-    fn new_session(&self, now: DateTime<Utc>, visitor: Visitor<'_>, amr: &str) -> NewSession {
-        let client = visitor.client;
-        let absolute_expires_at = now + self.settings.absolute_lifetime;
-        NewSession {
-            id: SessionId(Random.id(now)),
-            client_id: visitor.client_id.to_owned(),
-            amr: amr.to_owned(),
-            device_id: client.device_id.clone(),
-            device_name: client.device_name.clone(),
-            user_agent: client.user_agent.clone(),
-            expires_at: (now + self.settings.idle_lifetime).min(absolute_expires_at),
-            absolute_expires_at,
-            access_expires_at: (now + self.access.lifetime()).min(absolute_expires_at),
-        }
-    }
-
     /// Carries a session on. What is not sealed by us never reaches the database.
     pub async fn refresh(
         &self,

@@ -7,6 +7,7 @@ mod caller;
 mod connect;
 mod event;
 mod migrate;
+mod password;
 mod purge;
 mod revocation;
 mod row;

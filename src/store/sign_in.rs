@@ -174,7 +174,8 @@ macro_rules! note_sign_in {
 
 impl Upgrade {
     /// What makes the visitor's tokens stop to count: the one that is known by name, and what else was issued up to now.
-    fn revocations(&self, at: DateTime<Utc>) -> [Revocation; 2] {
+    #[must_use]
+    pub fn revocations(&self, at: DateTime<Utc>) -> [Revocation; 2] {
         [Target::Token(self.token), Target::Account(self.visitor)].map(|target| Revocation {
             target,
             revoked_at: at,
@@ -234,6 +235,14 @@ impl Store {
             };
             if account.state != AccountState::Active {
                 return Ok(Opened::Blocked);
+            }
+            if let Proved::Owner { identifier, .. } = new.proved {
+                // Whoever else only said that it was theirs, was wrong.
+                let statement = match identifier {
+                    Identifier::Phone(_) => "UPDATE accounts SET claimed_phone = NULL WHERE claimed_phone = $1 AND id <> $2",
+                    Identifier::Email(_) => "UPDATE accounts SET claimed_email = NULL WHERE claimed_email = $1 AND id <> $2",
+                };
+                sqlx::query(statement).bind(identifier.as_str()).bind(account.id.0).execute(&mut *tx).await?;
             }
             let session: Option<Session> = sqlx::query_as(
                 "INSERT INTO sessions (id, account_id, generation, rotated_at, opened_by, opened_with, client_id, amr,

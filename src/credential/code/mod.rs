@@ -105,6 +105,9 @@ pub enum CodeError {
         /// How long to wait.
         retry_after: TimeDelta,
     },
+    /// Nobody may sign up.
+    #[error("accounts are opened by administrators")]
+    RegistrationClosed,
     /// Messages do not leave by this channel here.
     #[error("this channel is not offered")]
     ChannelNotOffered,
@@ -126,6 +129,9 @@ impl Codes {
     /// Makes a code and sends it.
     pub async fn request(&self, request: RequestCode<'_>) -> Result<Challenge, CodeError> {
         let RequestCode { identifier, purpose, client, request_id } = request;
+        if purpose == Purpose::Register && !self.open_registration {
+            return Err(CodeError::RegistrationClosed);
+        }
         let channel = Channel::of(identifier);
         if !self.notifier.offers(channel) {
             return Err(CodeError::ChannelNotOffered);
@@ -177,7 +183,7 @@ impl Codes {
                 return self.answer_again(&other, &digest, identifier);
             }
         }
-        self.send(place, self.message(id, &kept, identifier, code));
+        self.send(place, kept.purpose, self.message(id, &kept, identifier, code));
         Ok(self.challenge(id, identifier, kept.expires_at, kept.resend_at))
     }
 
@@ -234,7 +240,7 @@ impl Codes {
             let _ = self.cache.delete(&message_key(id, kept.messages)).await;
             return Err(error.into());
         }
-        self.send(place, self.message(id, &kept, &identifier, code));
+        self.send(place, kept.purpose, self.message(id, &kept, &identifier, code));
         Ok(self.challenge(id, &identifier, kept.expires_at, kept.resend_at))
     }
 
@@ -284,15 +290,33 @@ impl Codes {
         Ok(count.value <= REPETITIONS && by == user)
     }
 
+    /// To whom the code of a challenge was sent, for whoever is about to redeem it.
+    pub async fn sent_to(&self, id: ChallengeId, purpose: Purpose) -> Result<Option<Identifier>, CodeError> {
+        Ok(self.kept(id).await?.filter(|kept| kept.purpose == purpose).and_then(|kept| kept.identifier()))
+    }
+
+    /// Makes a code count again that was used up a moment ago for something that could not be done. Only for whoever used
+    /// it; a guess it was all the same.
+    pub async fn give_back(&self, id: ChallengeId) {
+        if let Err(error) = self.cache.delete(&used_key(id)).await {
+            tracing::debug!(%error, "a code stays used up");
+        }
+    }
+
     /// Forgets a challenge whose code has served. Its mark of use stays, so that nothing can bring it back.
     pub async fn discard(&self, id: ChallengeId) -> Result<(), CacheError> {
         self.cache.delete(&challenge_key(id)).await
     }
 
-    /// Sends at once where anybody may sign in. Otherwise the caller must not be able to tell from its waiting whether the
-    /// person is known: the look into the database happens behind its back, in the place that is already taken.
-    fn send(&self, place: Place, message: Message) {
-        if self.open_registration {
+    /// Sends at once what is for anybody. Otherwise the caller must not be able to tell from its waiting whether the person
+    /// is known: the look into the database happens behind its back, in the place that is already taken.
+    fn send(&self, place: Place, purpose: Purpose, message: Message) {
+        let is_for_anybody = match purpose {
+            Purpose::SignIn | Purpose::Register => self.open_registration,
+            Purpose::ChangeIdentifier => true,
+            Purpose::ResetPassword | Purpose::DeleteAccount => false,
+        };
+        if is_for_anybody {
             return place.send(message);
         }
         let store = self.store.clone();

@@ -13,9 +13,10 @@ use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
 use crate::app::App;
-use crate::model::Permission;
+use crate::model::{LEEWAY_LIMIT, Permission};
 use crate::proto::v1;
 use crate::proto::v1::auth_service_server::AuthService;
+use crate::store::Upgrade;
 
 #[derive(Debug)]
 pub(super) struct Auth(pub(super) Arc<App>);
@@ -26,6 +27,14 @@ fn client_id<'a>(app: &'a App, peer: &'a Peer) -> &'a str {
         Some(caller) if peer.may(Permission::ActForClients) => &caller.name,
         _ => &app.config.token.client_id,
     }
+}
+
+/// The visitor whose anonymous token came along. A person's token, or one that does not count, says nothing here.
+fn upgrade(app: &App, peer: &Peer) -> Option<Upgrade> {
+    let claims = peer.holder.as_ref().filter(|holder| holder.sure).map(|holder| &holder.token.claims)?;
+    // The visitor may have other tokens as well, issued up to now.
+    let expires_at = app.clock.now() + app.access.anonymous_lifetime() + LEEWAY_LIMIT;
+    claims.anon.then_some(Upgrade { visitor: claims.sub, token: claims.jti, expires_at })
 }
 
 #[tonic::async_trait]

@@ -1,0 +1,96 @@
+//! Signing in with a password. Whether there is such a person, and whether they have a password, shows neither in the answer
+//! nor in the time that it takes.
+
+use super::{Admission, Sessions, SignInError, SignedIn, Visitor};
+use crate::credential::{StoredHash, Verdict};
+use crate::model::{Account, Identifier};
+use crate::secret::Secret;
+use crate::store::{Intent, Opened, Proved};
+
+/// How somebody proved themself who knew their password.
+const AMR: &str = "pwd";
+/// How often a password is held against the account's hash, while that is replaced by others at the same time.
+const TRIES: usize = 3;
+
+/// What is known of a password that was sent.
+pub(super) enum Known {
+    /// It is the account's.
+    Right {
+        /// The stored hash that says so.
+        hash: Secret<String>,
+        /// Whether that should be made anew.
+        upgrade: bool,
+    },
+    /// It is not, or there is none.
+    Wrong,
+}
+
+impl Sessions {
+    /// Exchanges a password for a session. The same intent of the same person gets the same session, however often it
+    /// asks with the right password.
+    pub async fn sign_in_with_password(
+        &self,
+        identifier: &Identifier,
+        password: &Secret<String>,
+        visitor: Visitor<'_>,
+    ) -> Result<SignedIn, SignInError> {
+        for _ in 0..TRIES {
+            let account = self.store.account_for_password(identifier).await?;
+            let known = self.verify(account.as_ref(), password).await?;
+            let (Some(account), Known::Right { hash, upgrade }) = (account, known) else {
+                return Err(SignInError::Refused);
+            };
+            // Nothing of the password goes into the digest: it is kept in the database, and would be guessed at much
+            // faster than the password's hash. The password was right, which is more than that it is the same.
+            let intent = visitor.request_id.map(|request_id| Intent {
+                request_id,
+                digest: self.intents.mac(&[b"password", identifier.as_str().as_bytes(), account.id.0.as_bytes()]),
+            });
+            let proved = Proved::Password { account: account.id, hash: &hash };
+            let admission = Admission { proved, amr: AMR, new_account: None, intent };
+            let opened = self.open(admission, visitor).await?;
+            if matches!(opened, Opened::Outdated) {
+                continue;
+            }
+            let signed_in = self.signed_in(opened, visitor)?;
+            if upgrade {
+                self.upgrade(&account, &hash, password).await;
+            }
+            return Ok(signed_in);
+        }
+        Err(SignInError::Refused)
+    }
+
+    /// Whether this is the password of this account. For nobody, and for somebody without one, it takes as long.
+    pub(super) async fn verify(
+        &self,
+        account: Option<&Account>,
+        password: &Secret<String>,
+    ) -> Result<Known, SignInError> {
+        let text = account.and_then(|account| account.password_hash.as_ref());
+        let stored = text.and_then(|text| match StoredHash::parse(text.expose()) {
+            Ok(stored) => Some(stored),
+            Err(error) => {
+                tracing::warn!(%error, account = ?account.map(|account| account.id), "a stored password is of no use");
+                None
+            }
+        });
+        match (self.passwords.verify(stored, password).await?, text) {
+            (Verdict::Right { upgrade }, Some(text)) => Ok(Known::Right { hash: text.clone(), upgrade }),
+            (Verdict::Right { .. } | Verdict::Wrong, _) => Ok(Known::Wrong),
+        }
+    }
+
+    /// Replaces a hash that is not made as ours are. If that cannot be done now, the next sign-in will.
+    async fn upgrade(&self, account: &Account, old: &Secret<String>, password: &Secret<String>) {
+        let outcome = match self.passwords.rehash(password).await {
+            Ok(new) => {
+                self.store.upgrade_password(account.id, old, new.as_str()).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, account = %account.id, "a password's hash stays as it was");
+        }
+    }
+}
