@@ -4,6 +4,6 @@ mod account;
 mod caller;
 mod visitor;
 
-pub use account::{AccountError, Accounts};
+pub use account::{AccountError, Accounts, Profile};
 pub use caller::{API_KEY_PREFIX, CallerError, Callers};
 pub use visitor::{VisitorError, Visitors};

@@ -16,6 +16,7 @@ mod setting;
 mod sign_in;
 mod signing_key;
 
+pub use account::AccountChange;
 pub use caller::{CallerConflict, StoredCaller};
 pub use connect::{ConnectError, FileLock};
 pub use migrate::MigrateError;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
+use crate::identity::Profile;
 use crate::proto::v1;
 use crate::rpc::convert;
 use crate::rpc::peer::Peer;
+use crate::rpc::validate::Faults;
 
 pub(super) async fn get_profile(
     app: &Arc<App>,
@@ -19,10 +21,44 @@ pub(super) async fn get_profile(
 }
 
 pub(super) async fn update_profile(
-    _app: &Arc<App>,
-    _request: Request<v1::UpdateProfileRequest>,
+    app: &Arc<App>,
+    request: Request<v1::UpdateProfileRequest>,
 ) -> Result<Response<v1::UpdateProfileResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
+    let peer = Peer::of(&request)?.clone();
+    let owner = peer.person()?.sub;
+    let message = request.into_inner();
+    let mut faults = Faults::default();
+    let profile = profile(message.account.as_ref(), message.update_mask.as_ref(), &mut faults);
+    faults.none()?;
+    let now = app.clock.now();
+    let account = app.accounts.update_profile(owner, profile, &peer.cause(now)).await?;
+    Ok(Response::new(v1::UpdateProfileResponse { account: Some(convert::account(account, now)) }))
+}
+
+/// What the mask names, and nothing else: the rest of the message is not looked at.
+fn profile(given: Option<&v1::Account>, mask: Option<&prost_types::FieldMask>, faults: &mut Faults) -> Profile {
+    let mut profile = Profile::default();
+    let Some(given) = given else {
+        faults.add("account", "must be given");
+        return profile;
+    };
+    let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    if paths.is_empty() {
+        faults.add("update_mask", "must name at least one field");
+    }
+    for path in paths {
+        match path.as_str() {
+            "first_name" => profile.first_name = Some(faults.name("account.first_name", &given.first_name)),
+            "last_name" => profile.last_name = Some(faults.name("account.last_name", &given.last_name)),
+            "locale" => profile.locale = Some(faults.locale("account.locale", &given.locale)),
+            "metadata" => profile.metadata = Some(faults.metadata("account.metadata", given.metadata.as_ref())),
+            _ => {
+                faults.add("update_mask", "may name only first_name, last_name, locale and metadata");
+                break;
+            }
+        }
+    }
+    profile
 }
 
 pub(super) async fn change_identifier(
