@@ -2,8 +2,10 @@
 
 mod account;
 mod caller;
+mod import;
 mod visitor;
 
 pub use account::{AccountError, Accounts, Profile};
 pub use caller::{API_KEY_PREFIX, CallerError, Callers};
+pub use import::{Imports, Record, Unfit};
 pub use visitor::{VisitorError, Visitors};

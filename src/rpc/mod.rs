@@ -31,10 +31,11 @@ use crate::proto::{DESCRIPTORS, v1};
 
 /// The largest message that is read, but for batches.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// The largest batch of tokens.
+/// The largest batch of tokens, or of accounts.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
 /// What batches are sent to.
 const BATCH: &str = "/countersign.v1.TokenService/BatchIntrospect";
+const IMPORT: &str = "/countersign.v1.AdminService/ImportAccounts";
 
 /// All services of one worker.
 #[must_use]
@@ -46,11 +47,13 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     let token = Sized::new(token.max_decoding_message_size(MAX_MESSAGE), batches, BATCH);
     let account = v1::account_service_server::AccountServiceServer::new(account::Accounts(Arc::clone(app)));
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Admin(Arc::clone(app)));
+    let imports = admin.clone().max_decoding_message_size(MAX_BATCH);
+    let admin = Sized::new(admin.max_decoding_message_size(MAX_MESSAGE), imports, IMPORT);
     routes
         .add_service(token)
         .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(admin.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(admin)
         .add_service(health.service());
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -47,6 +47,11 @@ impl Faults {
         }
     }
 
+    /// What is wrong, where one of many is refused and the others are not.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first().map(|fault| fault.description.as_str())
+    }
+
     /// Something that is read by its own type's rules.
     pub(crate) fn parse<T>(&mut self, field: &str, text: &str) -> Option<T>
     where

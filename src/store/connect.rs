@@ -119,7 +119,7 @@ async fn open_sqlite(url: &str) -> Result<Store, ConnectError> {
     Ok(Store::Sqlite(pool))
 }
 
-fn first_line(error: &sqlx::Error) -> String {
+pub(super) fn first_line(error: &sqlx::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 

@@ -5,7 +5,9 @@
 mod account;
 mod caller;
 mod connect;
+mod django;
 mod event;
+mod import;
 mod migrate;
 mod password;
 mod purge;
@@ -19,6 +21,8 @@ mod signing_key;
 pub use account::AccountChange;
 pub use caller::{CallerConflict, StoredCaller};
 pub use connect::{ConnectError, FileLock};
+pub use django::{Django, GroupTables, UserRow, UserTable};
+pub use import::{Imported, ImportedAccount, Owners};
 pub use migrate::MigrateError;
 pub use purge::Purged;
 pub use revocation::SequencedRevocation;
