@@ -17,7 +17,7 @@ use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
-use crate::session::{RefreshTokens, Sessions};
+use crate::session::{Flows, RefreshTokens, Sessions};
 use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
 use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
 
@@ -65,6 +65,8 @@ pub struct App {
     pub passwords: Passwords,
     /// Sessions.
     pub sessions: Sessions,
+    /// Guided sign-ins.
+    pub flows: Flows,
     _lock: FileLock,
 }
 
@@ -180,6 +182,13 @@ impl App {
             settings: config.session.clone(),
             open_registration: config.accounts.open_registration,
         };
+        let flows = Flows {
+            sessions: sessions.clone(),
+            cache: cache.clone(),
+            clock: clock.clone(),
+            settings: config.sign_in.clone(),
+            mac: mac(Purpose::BindFlows),
+        };
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         Ok(Self {
             accounts: Accounts::new(store.clone()),
@@ -199,6 +208,7 @@ impl App {
             visitors,
             codes,
             passwords,
+            flows,
             sessions,
             _lock: lock,
         })

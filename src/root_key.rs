@@ -18,6 +18,8 @@ pub enum Purpose {
     HashCodes,
     /// Digests what clients ask for under a `request_id`.
     DigestIntents,
+    /// Names guided sign-ins, and binds them to their clients.
+    BindFlows,
     /// Yields API keys that a repeated request must be answered with again.
     DeriveApiKeys,
 }
@@ -29,6 +31,7 @@ impl Purpose {
             Self::SealRefreshTokens => b"countersign/1/seal-refresh-tokens",
             Self::HashCodes => b"countersign/1/hash-codes",
             Self::DigestIntents => b"countersign/1/digest-intents",
+            Self::BindFlows => b"countersign/1/bind-flows",
             Self::DeriveApiKeys => b"countersign/1/derive-api-keys",
         }
     }

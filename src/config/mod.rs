@@ -17,6 +17,7 @@ mod limits;
 mod notify;
 mod password;
 mod read;
+mod sign_in;
 mod source;
 mod span;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
+pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 use crate::model::{Algorithm, Region};
@@ -64,6 +66,7 @@ pub struct Config {
     pub revocation: RevocationConfig,
     pub accounts: Accounts,
     pub otp: Otp,
+    pub sign_in: SignIn,
     pub cookies: Cookies,
     pub password: Password,
     pub limits: Limits,

@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password,
+    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in,
 };
 use crate::root_key::RootKey;
 
@@ -28,6 +28,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let revocation = self::revocation(s);
     let accounts = self::accounts(s);
     let otp = self::otp(s);
+    let sign_in = sign_in::read(s);
     let cookies = cookies::read(s);
     let password = password::read(s);
     let limits = limits::read(s);
@@ -49,6 +50,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         revocation: revocation?,
         accounts: accounts?,
         otp: otp?,
+        sign_in: sign_in?,
         cookies: cookies?,
         password: password?,
         limits: limits?,

@@ -9,12 +9,13 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use tracing::{debug, error};
 
 use crate::cache::CacheError;
+use crate::config::ProfileField;
 use crate::credential::{CodeError, PasswordError, Unfit};
 use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, VisitorError};
 use crate::notify::NotifyError;
-use crate::proto::v1::ErrorReason;
-use crate::session::{EndError, RefreshError, SignInError};
+use crate::proto::v1::{ErrorReason, SignInNext};
+use crate::session::{EndError, FlowError, Needed, RefreshError, SignInError};
 use crate::store::StoreError;
 use crate::token::{AccessError, KeyringError};
 
@@ -262,6 +263,43 @@ impl From<SignInError> for Status {
             SignInError::Password(error) => error.into(),
             SignInError::Store(error) => error.into(),
             SignInError::Access(error) => error.into(),
+        }
+    }
+}
+
+impl From<FlowError> for Status {
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::NotFound => {
+                let message = "the sign-in is unknown, expired, done or somebody else's";
+                status(Code::NotFound, ErrorReason::FlowNotFound, message)
+            }
+            FlowError::WrongStep { needed } => {
+                let needed = match needed {
+                    Needed::Code => SignInNext::Code,
+                    Needed::Password => SignInNext::Password,
+                    Needed::SetPassword => SignInNext::SetPassword,
+                    Needed::Profile => SignInNext::Profile,
+                    Needed::Nothing => SignInNext::Done,
+                };
+                let message = "the sign-in needs something else next";
+                with(Code::FailedPrecondition, ErrorReason::WrongStep, message, |details| {
+                    details.add_precondition_failure_violation("SIGN_IN_STEP", needed.as_str_name(), message);
+                })
+            }
+            FlowError::Missing(field) => {
+                let field = match field {
+                    ProfileField::FirstName => "profile.first_name",
+                    ProfileField::LastName => "profile.last_name",
+                };
+                invalid_fields(vec![FieldViolation::new(field, "is required")])
+            }
+            FlowError::IntentReused => intent_reused(),
+            FlowError::SignIn(error) => error.into(),
+            FlowError::Code(error) => error.into(),
+            FlowError::Guard(error) => error.into(),
+            FlowError::Cache(error) => error.into(),
+            FlowError::Store(error) => error.into(),
         }
     }
 }

@@ -103,7 +103,8 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     end_of_jobs.pull();
     while jobs.join_next().await.is_some() {}
-    close(app, drain).await;
+    // On the heap: it holds the whole service.
+    Box::pin(close(app, drain)).await;
     Ok(())
 }
 

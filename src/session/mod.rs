@@ -2,6 +2,7 @@
 //! one conditional statement, and `token` makes what was ended stop to count.
 
 mod end;
+mod flow;
 mod password;
 mod refresh_token;
 mod sign_in;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub use self::end::EndError;
+pub use self::flow::{FlowError, Flows, Input, Needed, Next, Profile, Step};
 pub use self::refresh_token::{MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshToken, RefreshTokens};
 pub use self::sign_in::{Admission, Registration};
 use crate::clock::Clock;

@@ -5,6 +5,7 @@
 mod kept;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -59,7 +60,7 @@ pub struct RequestCode<'a> {
 }
 
 /// What the person is told of a code on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     /// What the code has to come back with.
     pub id: ChallengeId,

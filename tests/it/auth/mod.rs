@@ -6,6 +6,7 @@ mod closed;
 mod codes;
 mod cookies;
 mod failures;
+mod flow;
 mod guesses;
 mod intents;
 mod keys;
