@@ -175,6 +175,7 @@ fn judge(error: &SmtpError) -> Verdict {
 fn shown(error: &SmtpError) -> String {
     match error.status() {
         Some(code) => format!("the server answered {code}"),
+        None if error.is_response() => "an answer that is none of SMTP's".to_owned(),
         None => error.to_string(),
     }
 }

@@ -149,6 +149,7 @@ async fn what_twilio_answers_is_told_apart_and_nothing_is_sent_twice() {
     let mut wanted = std::collections::BTreeMap::new();
     let answers = [
         (201, "rubbish".to_owned(), "sent"),
+        (201, "x".repeat(1_000_000), "sent"),
         (400, twilio(Some(21211)), "refused"),
         (400, twilio(Some(21610)), "refused"),
         (401, twilio(Some(20003)), "failed"),
