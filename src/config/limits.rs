@@ -123,3 +123,38 @@ fn unused_codes(s: &mut Settings) -> Option<UnusedCodes> {
     let one_in = s.number("limits.unused_codes.one_in", 1..=1_000_000);
     Some(UnusedCodes { per: per?, network: network?, prefix: prefix?, one_in: one_in? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ConfigError};
+    use super::*;
+
+    fn load(file: &str) -> Result<Config, ConfigError> {
+        Config::read(Settings::gather(Some(("test.toml", file)), std::iter::empty()))
+    }
+
+    #[test]
+    fn countries_and_prices_are_read() {
+        let limits = load("[limits]\ncountries = ['IR', 'ae']\n[limits.spend]\ncountries = ['AE=4', 'us = 20']\n");
+        let limits = limits.unwrap().limits;
+        assert_eq!(limits.countries.iter().map(|region| region.as_str()).collect::<Vec<_>>(), ["IR", "AE"]);
+        let prices: Vec<_> = limits.spend.countries.iter().map(|(region, cost)| (region.as_str(), *cost)).collect();
+        assert_eq!(prices, [("AE", 4), ("US", 20)]);
+    }
+
+    #[test]
+    fn by_default_messages_go_everywhere_and_a_stranger_has_less_than_a_person() {
+        let limits = load("").unwrap().limits;
+        assert!(limits.countries.is_empty() && limits.spend.per_day == 0);
+        assert!(limits.codes_per_identifier_and_network.count < limits.codes_per_identifier.count);
+        assert_eq!((limits.failed_codes.count, limits.failed_codes.per), (3, TimeDelta::hours(1)));
+    }
+
+    #[test]
+    fn what_is_no_country_or_price_is_named() {
+        let file = "[limits]\ncountries = ['IR', 'Iran']\n[limits.spend]\ncountries = ['AE=-1']\nper_day = -1\n";
+        let problems = load(file).unwrap_err().0;
+        let settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
+        assert_eq!(settings, ["limits.countries", "limits.spend.per_day", "limits.spend.countries"]);
+    }
+}
