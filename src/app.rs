@@ -9,7 +9,7 @@ use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
-use crate::credential::{Codes, Passwords};
+use crate::credential::{Codes, Passwords, Resets};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Visitors};
 use crate::metrics::Metrics;
@@ -169,11 +169,23 @@ impl App {
             open_registration: config.accounts.open_registration,
             mac: mac(Purpose::HashCodes),
         };
+        let resets = Resets {
+            cache: cache.clone(),
+            guard: guard.clone(),
+            notifier: notifier.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            settings: config.password.clone(),
+            mac: mac(Purpose::HashCodes),
+        };
         let former = config.previous_root_key.as_ref().map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
         let sessions = Sessions {
             store: store.clone(),
             codes: codes.clone(),
             passwords: passwords.clone(),
+            resets,
+            guard: guard.clone(),
+            notifier: notifier.clone(),
             access: Arc::clone(&access),
             revocations: Arc::clone(&revocations),
             refresh_tokens: RefreshTokens::new(mac(Purpose::SealRefreshTokens), former),

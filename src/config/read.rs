@@ -158,7 +158,7 @@ const SCOPE: &str = "must be scope names as RFC 6749 §3.3 allows them";
 /// What settings must be in sight of one another, and of the profile.
 pub(super) fn check(config: &Config, s: &mut Settings) {
     identity::check(config, s);
-    password::check(&config.password, s);
+    password::check(&config.password, config.profile, s);
     notify::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {

@@ -10,12 +10,12 @@ use tracing::{debug, error};
 
 use crate::cache::CacheError;
 use crate::config::ProfileField;
-use crate::credential::{CodeError, PasswordError, Unfit};
+use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
 use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
-use crate::session::{EndError, FlowError, Needed, RefreshError, SignInError};
+use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
 use crate::store::StoreError;
 use crate::token::{AccessError, KeyringError};
 
@@ -184,6 +184,21 @@ fn limited(reason: ErrorReason, message: &str, limit: &str, retry_after: TimeDel
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
+impl From<NotifyError> for Status {
+    fn from(error: NotifyError) -> Self {
+        match error {
+            NotifyError::QueueFull => {
+                let retry_after = TimeDelta::from_std(SOON).unwrap_or_default();
+                wait(ErrorReason::Overloaded, "too many messages are waiting to be sent", retry_after)
+            }
+        }
+    }
+}
+
+fn channel_not_offered() -> Status {
+    invalid_fields(vec![FieldViolation::new("identifier", "codes are not sent by this channel here")])
+}
+
 impl From<CodeError> for Status {
     fn from(error: CodeError) -> Self {
         match error {
@@ -196,15 +211,10 @@ impl From<CodeError> for Status {
                 wait(ErrorReason::ResendTooSoon, "a code was sent a moment ago", retry_after)
             }
             CodeError::RegistrationClosed => registration_closed(),
-            CodeError::ChannelNotOffered => {
-                invalid_fields(vec![FieldViolation::new("identifier", "codes are not sent by this channel here")])
-            }
+            CodeError::ChannelNotOffered => channel_not_offered(),
             CodeError::IntentReused => intent_reused(),
             CodeError::Guard(error) => error.into(),
-            CodeError::Notify(NotifyError::QueueFull) => {
-                let retry_after = TimeDelta::from_std(SOON).unwrap_or_default();
-                wait(ErrorReason::Overloaded, "too many messages are waiting to be sent", retry_after)
-            }
+            CodeError::Notify(error) => error.into(),
             CodeError::Cache(error) => error.into(),
         }
     }
@@ -245,13 +255,46 @@ impl From<PasswordError> for Status {
     }
 }
 
+fn account_blocked() -> Status {
+    status(Code::PermissionDenied, ErrorReason::AccountBlocked, "the account is blocked")
+}
+
+impl From<SetPasswordError> for Status {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::Refused => invalid_credentials(),
+            SetPasswordError::Blocked => account_blocked(),
+            SetPasswordError::Unfit(unfit) => password_unfit("new_password", unfit),
+            SetPasswordError::Code(error) => error.into(),
+            SetPasswordError::Password(error) => error.into(),
+            SetPasswordError::Guard(error) => error.into(),
+            SetPasswordError::Cache(error) => error.into(),
+            SetPasswordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResetError> for Status {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::NotOffered => {
+                let message = "links to set a new password are not sent here";
+                status(Code::FailedPrecondition, ErrorReason::ResetNotOffered, message)
+            }
+            ResetError::ChannelNotOffered => channel_not_offered(),
+            ResetError::IntentReused => intent_reused(),
+            ResetError::Guard(error) => error.into(),
+            ResetError::Notify(error) => error.into(),
+            ResetError::Cache(error) => error.into(),
+        }
+    }
+}
+
 impl From<SignInError> for Status {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Refused => invalid_credentials(),
-            SignInError::Blocked => {
-                status(Code::PermissionDenied, ErrorReason::AccountBlocked, "the account is blocked")
-            }
+            SignInError::Blocked => account_blocked(),
             SignInError::IntentReused => intent_reused(),
             SignInError::AlreadyRegistered => {
                 let message = "whoever owns this has an account already";
@@ -261,6 +304,7 @@ impl From<SignInError> for Status {
             SignInError::Unfit(unfit) => password_unfit("password", unfit),
             SignInError::Code(error) => error.into(),
             SignInError::Password(error) => error.into(),
+            SignInError::Guard(error) => error.into(),
             SignInError::Store(error) => error.into(),
             SignInError::Access(error) => error.into(),
         }

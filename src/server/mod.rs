@@ -103,7 +103,7 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     end_of_jobs.pull();
     while jobs.join_next().await.is_some() {}
-    // On the heap: it holds the whole service.
+    // On the heap: the whole application is taken apart in there.
     Box::pin(close(app, drain)).await;
     Ok(())
 }

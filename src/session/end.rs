@@ -69,6 +69,7 @@ impl Sessions {
             Ok(ended.len())
         })
         .await
+        .map_err(EndError::from)
     }
 
     /// Takes one access token back.
@@ -121,6 +122,7 @@ impl Sessions {
             Ok(at)
         })
         .await
+        .map_err(EndError::from)
     }
 
     /// Tells whether the session was live.
@@ -143,20 +145,21 @@ impl Sessions {
             Ok(false)
         })
         .await
+        .map_err(EndError::from)
     }
 
-    fn take_back(&self, ended: &[EndedSession], cause: &Cause) {
+    pub(super) fn take_back(&self, ended: &[EndedSession], cause: &Cause) {
         let revocations: Vec<Revocation> = ended.iter().map(|session| session.revocation(cause.at)).collect();
         self.revocations.apply(&revocations);
     }
 }
 
 /// Does something to its end, even when the caller goes away in the middle: what was committed must be applied as well.
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, EndError> {
+) -> Result<T, StoreError> {
     match tokio::spawn(work).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(StoreError::Leaving.into()),
+        Ok(outcome) => outcome,
+        Err(_) => Err(StoreError::Leaving),
     }
 }

@@ -3,6 +3,7 @@
 
 mod end;
 mod flow;
+mod new_password;
 mod password;
 mod refresh_token;
 mod sign_in;
@@ -13,12 +14,15 @@ use chrono::{DateTime, Utc};
 
 pub use self::end::EndError;
 pub use self::flow::{FlowError, Flows, Input, Needed, Next, Profile, Step};
+pub use self::new_password::{ResetBy, SetPasswordError};
 pub use self::refresh_token::{MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshToken, RefreshTokens};
 pub use self::sign_in::{Admission, Registration};
 use crate::clock::Clock;
 use crate::config::SessionConfig;
-use crate::credential::{CodeError, Codes, PasswordError, Passwords, Unfit};
+use crate::credential::{CodeError, Codes, PasswordError, Passwords, Resets, Unfit};
+use crate::guard::{Guard, GuardError};
 use crate::model::{Account, AccountId, Actor, Cause, ClientContext, RequestId, Session, SessionId};
+use crate::notify::Notifier;
 use crate::root_key::MacKey;
 use crate::store::{Grant, Refreshed, Rotation, Store, StoreError, Upgrade};
 use crate::token::{AccessError, AccessTokens, Issued, Revocations};
@@ -32,6 +36,12 @@ pub struct Sessions {
     pub codes: Codes,
     /// What proves that somebody is who they were.
     pub passwords: Passwords,
+    /// What lets people in who forgot their password.
+    pub resets: Resets,
+    /// What bounds how often they may be wrong.
+    pub guard: Guard,
+    /// What tells them that their password is another.
+    pub notifier: Notifier,
     /// What they yield.
     pub access: Arc<AccessTokens>,
     /// What makes ended ones stop to count.
@@ -99,6 +109,9 @@ pub enum SignInError {
     /// The password could not be judged.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// There were too many failures or new accounts, or they could not be counted.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The database gives no answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -2,15 +2,16 @@
 //! nor in the time that it takes.
 
 use super::{Admission, Sessions, SignInError, SignedIn, Visitor};
-use crate::credential::{StoredHash, Verdict};
-use crate::model::{Account, Identifier};
+use crate::credential::{PasswordError, StoredHash, Verdict};
+use crate::guard::{Factor, GuardError};
+use crate::model::{Account, ClientContext, Identifier};
 use crate::secret::Secret;
 use crate::store::{Intent, Opened, Proved};
 
 /// How somebody proved themself who knew their password.
 const AMR: &str = "pwd";
 /// How often a password is held against the account's hash, while that is replaced by others at the same time.
-const TRIES: usize = 3;
+pub(super) const TRIES: usize = 3;
 
 /// What is known of a password that was sent.
 pub(super) enum Known {
@@ -29,6 +30,53 @@ impl Sessions {
     /// Exchanges a password for a session. The same intent of the same person gets the same session, however often it
     /// asks with the right password.
     pub async fn sign_in_with_password(
+        &self,
+        identifier: &Identifier,
+        password: &Secret<String>,
+        visitor: Visitor<'_>,
+    ) -> Result<SignedIn, SignInError> {
+        let work = self.enter(identifier, password, visitor);
+        let is_failure = |error: &SignInError| matches!(error, SignInError::Refused);
+        self.counted(identifier, visitor.client, work, is_failure).await
+    }
+
+    /// Whether somebody who is signed in knows their password. What is wrong counts as it does when signing in.
+    pub async fn confirm_password(
+        &self,
+        account: &Account,
+        password: &Secret<String>,
+        client: &ClientContext,
+    ) -> Result<(), SignInError> {
+        let identifier = identifier_of(account).ok_or(SignInError::Refused)?;
+        let work = async {
+            match self.verify(Some(account), password).await? {
+                Known::Right { .. } => Ok(()),
+                Known::Wrong => Err(SignInError::Refused),
+            }
+        };
+        self.counted(&identifier, client, work, |error| matches!(error, SignInError::Refused)).await
+    }
+
+    /// Does something that tells whether a password is right, if there were not too many that were wrong. It counts as one
+    /// of those from the beginning, until it comes to an end that is no failure.
+    pub(super) async fn counted<T, E: From<GuardError>>(
+        &self,
+        identifier: &Identifier,
+        client: &ClientContext,
+        work: impl Future<Output = Result<T, E>>,
+        is_failure: impl Fn(&E) -> bool,
+    ) -> Result<T, E> {
+        let attempt = self.guard.admit_attempt(Factor::Password, identifier, client.ip.into()).await?;
+        let outcome = work.await;
+        match &outcome {
+            Ok(_) => attempt.succeeded().await,
+            Err(error) if is_failure(error) => {}
+            Err(_) => attempt.withdrawn().await,
+        }
+        outcome
+    }
+
+    async fn enter(
         &self,
         identifier: &Identifier,
         password: &Secret<String>,
@@ -66,7 +114,7 @@ impl Sessions {
         &self,
         account: Option<&Account>,
         password: &Secret<String>,
-    ) -> Result<Known, SignInError> {
+    ) -> Result<Known, PasswordError> {
         let text = account.and_then(|account| account.password_hash.as_ref());
         let stored = text.and_then(|text| match StoredHash::parse(text.expose()) {
             Ok(stored) => Some(stored),
@@ -93,4 +141,13 @@ impl Sessions {
             tracing::debug!(%error, account = %account.id, "a password's hash stays as it was");
         }
     }
+}
+
+/// Under which identifier the tries of an account's password are counted.
+pub(super) fn identifier_of(account: &Account) -> Option<Identifier> {
+    let phones = [&account.phone, &account.claimed_phone].map(|phone| phone.clone().map(Identifier::Phone));
+    let mails = [&account.email, &account.claimed_email].map(|email| email.clone().map(Identifier::Email));
+    let [phone, claimed_phone] = phones;
+    let [email, claimed_email] = mails;
+    phone.or(email).or(claimed_phone).or(claimed_email)
 }

@@ -117,6 +117,7 @@ impl Sessions {
         // Judged while the code still counts, so that a better password can be sent with it.
         let identifier = self.codes.sent_to(challenge, Purpose::Register).await.map_err(SignInError::Code)?;
         let password = self.judge(&registration, identifier.as_ref())?;
+        self.guard.admit_registration(visitor.client.ip.into()).await?;
         let intent = self.code_intent(b"register", challenge, code, visitor);
         let signed_in = match self.redeem(challenge, code, Purpose::Register, intent, visitor).await? {
             Redeemed::Now(proof) => {

@@ -24,6 +24,7 @@ pub use connect::{ConnectError, FileLock};
 pub use django::{Django, GroupTables, UserRow, UserTable};
 pub use import::{Imported, ImportedAccount, Owners};
 pub use migrate::MigrateError;
+pub use password::{PasswordSet, SetPassword};
 pub use purge::Purged;
 pub use revocation::SequencedRevocation;
 pub use session::{EndedSession, Grant, Refreshed, Rotation};

@@ -78,7 +78,41 @@ macro_rules! alive {
     };
 }
 
-pub(super) use alive;
+/// Ends every live session of an account but one, inside a transaction. One that has only just expired is among them: by
+/// another clock it, or an access token of it, may still count.
+macro_rules! end_sessions {
+    ($tx:expr, $account:expr, $keep:expr, $reason:expr, $cause:expr) => {{
+        let account: $crate::model::AccountId = $account;
+        let keep: Option<$crate::model::SessionId> = $keep;
+        let reason: $crate::model::EndReason = $reason;
+        let cause: &$crate::model::Cause = $cause;
+        let ended: Vec<$crate::store::EndedSession> = sqlx::query_as(
+            "UPDATE sessions SET ended_at = $3, end_reason = $4
+             WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $5 AND ($2 IS NULL OR id <> $2)
+             RETURNING id, account_id, access_expires_at",
+        )
+        .bind(account.0)
+        .bind(keep.map(|session| session.0))
+        .bind(cause.at)
+        .bind(reason.as_str())
+        .bind(cause.at - $crate::model::LEEWAY_LIMIT)
+        .fetch_all(&mut *$tx)
+        .await?;
+        for session in &ended {
+            $crate::store::revocation::insert_session_revocation!($tx, session, cause, reason);
+            $crate::store::event::record_event!(
+                $tx,
+                $crate::model::EventKind::SessionEnded,
+                cause,
+                Some(account),
+                Some(session.id)
+            );
+        }
+        ended
+    }};
+}
+
+pub(super) use {alive, end_sessions};
 
 impl Store {
     /// Moves a session to its next generation, or finds out why it does not move. The happy path is one statement.
@@ -197,8 +231,7 @@ impl Store {
         Ok(ended)
     }
 
-    /// Ends every live session of an account but one. One that has only just expired is among them: by another clock it, or
-    /// an access token of it, may still count.
+    /// Ends every live session of an account but one.
     pub async fn end_sessions_of(
         &self,
         account: AccountId,
@@ -207,17 +240,7 @@ impl Store {
         cause: &Cause,
     ) -> Result<Vec<EndedSession>, StoreError> {
         in_transaction!(self, tx => {
-            let ended: Vec<EndedSession> = sqlx::query_as(
-                "UPDATE sessions SET ended_at = $3, end_reason = $4
-                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $5 AND ($2 IS NULL OR id <> $2)
-                 RETURNING id, account_id, access_expires_at")
-                .bind(account.0).bind(keep.map(|session| session.0)).bind(cause.at).bind(reason.as_str())
-                .bind(cause.at - LEEWAY_LIMIT)
-                .fetch_all(&mut *tx).await?;
-            for session in &ended {
-                insert_session_revocation!(tx, session, cause, reason);
-                record_event!(tx, EventKind::SessionEnded, cause, Some(account), Some(session.id));
-            }
+            let ended = end_sessions!(tx, account, keep, reason, cause);
             Ok(ended)
         })
     }

@@ -6,7 +6,15 @@ mod malformed;
 use super::*;
 
 fn settings() -> config::Password {
-    config::Password { minimum_length: 8, memory_kib: 7168, passes: 1, threads: 2, queue: 16 }
+    config::Password {
+        minimum_length: 8,
+        memory_kib: 7168,
+        passes: 1,
+        threads: 2,
+        queue: 16,
+        reset_url: String::new(),
+        reset_lifetime: chrono::TimeDelta::hours(1),
+    }
 }
 
 fn passwords() -> Passwords {
