@@ -24,8 +24,13 @@ ALTER TABLE accounts ADD COLUMN created_with BYTEA;
 
 CREATE INDEX accounts_by_claimed_phone ON accounts (claimed_phone) WHERE claimed_phone IS NOT NULL;
 CREATE INDEX accounts_by_claimed_email ON accounts (claimed_email) WHERE claimed_email IS NOT NULL;
-CREATE INDEX accounts_by_first_name ON accounts (lower(first_name), id);
-CREATE INDEX accounts_by_last_name ON accounts (lower(last_name), id);
+-- Folded and compared byte by byte, so that both databases find the same names, whatever their locale.
+CREATE INDEX accounts_by_first_name ON accounts (lower(first_name COLLATE "C"));
+CREATE INDEX accounts_by_last_name ON accounts (lower(last_name COLLATE "C"));
+-- Few have roles, and few are shut.
+CREATE INDEX accounts_with_roles ON accounts (id) WHERE roles <> '';
+CREATE INDEX accounts_not_active ON accounts (id) WHERE state <> 'active';
+CREATE INDEX accounts_by_time ON accounts (created_at);
 CREATE UNIQUE INDEX accounts_by_national_id ON accounts (national_id_hash);
 CREATE UNIQUE INDEX accounts_by_creation ON accounts (created_by);
 

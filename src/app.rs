@@ -201,9 +201,17 @@ impl App {
             settings: config.sign_in.clone(),
             mac: mac(Purpose::BindFlows),
         };
+        let accounts = Accounts {
+            store: store.clone(),
+            passwords: passwords.clone(),
+            revocations: Arc::clone(&revocations),
+            keyring: Arc::clone(&keyring),
+            intents: mac(Purpose::DigestIntents),
+            clock: clock.clone(),
+        };
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         Ok(Self {
-            accounts: Accounts::new(store.clone()),
+            accounts,
             config,
             clock,
             metrics,
@@ -235,6 +243,23 @@ impl App {
         let cause = Cause::system(self.clock.now());
         Ok(Some(self.callers.create_for_development(DEVELOPMENT_CALLER, all, &cause).await?))
     }
+}
+
+/// Accounts for a command that works on the database beside running nodes. They learn from the database what it takes back.
+pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Accounts, StartError> {
+    let root_key = root_key(config, &store).await?;
+    let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
+    let keys = config.keys.clone();
+    let keyring = Keyring::open(store.clone(), clock.clone(), keys, longest_token(config), &root_keys).await?;
+    let nobody_hears = Cache::connect("memory:", "", std::time::Duration::ZERO, clock.clone()).await?;
+    Ok(Accounts {
+        passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
+        revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone())),
+        keyring: Arc::new(keyring),
+        intents: MacKey::new(&root_key, Purpose::DigestIntents),
+        store,
+        clock,
+    })
 }
 
 /// The root key that is configured; in development, one that the nodes agree on through their database.

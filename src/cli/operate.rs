@@ -112,11 +112,8 @@ pub(super) async fn migrate(config: Config) -> Result<(), Failure> {
 
 pub(super) async fn purge(config: Config) -> Result<(), Failure> {
     let store = open(&config).await?;
-    let purged = store.purge(Clock::System.now(), config.purge.event_retention).await?;
-    println!(
-        "deleted {} sessions, {} revocations, {} signing keys, {} events",
-        purged.sessions, purged.revocations, purged.signing_keys, purged.events
-    );
+    let purged = store.purge(config.purge.event_retention, &by_operator()).await?;
+    println!("deleted {purged}");
     Ok(())
 }
 

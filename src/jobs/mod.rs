@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use crate::app::App;
 use crate::health::State;
+use crate::model::Cause;
 use crate::rpc::Health;
 use crate::shutdown::Shutdown;
 use crate::store::Purged;
@@ -47,7 +48,7 @@ async fn purge_regularly(app: Arc<App>) {
     tick.tick().await;
     loop {
         tick.tick().await;
-        match app.store.purge(app.clock.now(), app.config.purge.event_retention).await {
+        match app.store.purge(app.config.purge.event_retention, &Cause::system(app.clock.now())).await {
             Ok(Purged { sessions: 0, revocations: 0, signing_keys: 0, events: 0 }) => {}
             Ok(purged) => info!(?purged, "deleted what had expired"),
             Err(cause) => error!(%cause, "what has expired could not be deleted"),

@@ -110,6 +110,36 @@ impl FromStr for AccountState {
     }
 }
 
+/// The name of a role. It can stand in a token's `scope`, in a header and in a path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Role(String);
+
+/// Why a text is not the name of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be from 1 to 64 of `a-z`, `0-9`, `-`, `_`, `.` and `:`")]
+pub struct InvalidRole;
+
+impl Role {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRole> {
+        let fits = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':');
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidRole)
+        }
+    }
+}
+
 /// A set of role names, kept sorted and written with spaces between, in the database as in a token's `scope`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles(Vec<String>);
@@ -117,6 +147,8 @@ pub struct Roles(Vec<String>);
 impl Roles {
     /// The role that lets an account administer this service.
     pub const ADMIN: &str = "admin";
+    /// How many an account may have.
+    pub const MOST: usize = 32;
 
     /// Reads the stored form.
     #[must_use]
@@ -146,8 +178,32 @@ impl FromIterator<String> for Roles {
     }
 }
 
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        roles.into_iter().map(|role| role.0).collect()
+    }
+}
+
 impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_word_of_plain_letters() {
+        for good in ["admin", "a", "7", "shop:orders.read", "a-b_c", "a".repeat(64).as_str()] {
+            assert_eq!(good.parse::<Role>().as_ref().map(Role::as_str), Ok(good));
+        }
+        for bad in ["", "Admin", "a b", "a\n", "a%", "a,b", "مدیر", "a".repeat(65).as_str()] {
+            assert_eq!(bad.parse::<Role>(), Err(InvalidRole), "{bad:?}");
+        }
+        let roles: Roles = ["b", "a", "b"].iter().map(|role| role.parse::<Role>().unwrap()).collect();
+        assert_eq!(roles.to_string(), "a b");
+        assert_eq!(Roles::parse("a b"), roles);
     }
 }

@@ -1,8 +1,11 @@
 //! Facts worth keeping: who did what, when, from where. One row serves as the audit trail and as the source of events.
 
-use chrono::{DateTime, Utc};
+use std::str::FromStr;
 
-use super::{AccountId, CallerId};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{AccountId, CallerId, SessionId};
 
 /// Who stands behind a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +58,51 @@ impl Cause {
     }
 }
 
+/// What stands in the audit trail: a change and its circumstances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its identifier; later ones are greater.
+    pub id: Uuid,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, by the name of its kind. A newer release may have written one that this one does not know.
+    pub kind: String,
+    /// The account that is concerned.
+    pub account_id: Option<AccountId>,
+    /// The session that is concerned.
+    pub session_id: Option<SessionId>,
+    /// Who.
+    pub actor: String,
+    /// From which address, or empty.
+    pub ip: String,
+    /// The request that made it, or empty.
+    pub request_id: String,
+    /// A word on it, or empty.
+    pub detail: String,
+}
+
+/// A text that names no kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a kind of event")]
+pub struct UnknownEventKind;
+
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What can happen.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EventKind {
             $($(#[$doc])* $variant,)*
+        }
+
+        impl FromStr for EventKind {
+            type Err = UnknownEventKind;
+
+            fn from_str(name: &str) -> Result<Self, UnknownEventKind> {
+                match name {
+                    $($name => Ok(Self::$variant),)*
+                    _ => Err(UnknownEventKind),
+                }
+            }
         }
 
         impl EventKind {
@@ -112,4 +154,6 @@ event_kinds! {
     CallerDeleted = "caller.deleted",
     /// A signing key was created, began to sign, or stopped.
     SigningKeyChanged = "signing_key.changed",
+    /// What had expired was deleted.
+    Purged = "storage.purged",
 }

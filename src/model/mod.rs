@@ -21,13 +21,13 @@ mod revocation;
 mod session;
 mod signing_key;
 
-pub use account::{Account, AccountState, Identity, Roles};
+pub use account::{Account, AccountState, Identity, InvalidRole, Role, Roles};
 pub use birth_date::{BirthDate, InvalidBirthDate};
 pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
 pub use client::{ClientContext, Network};
 pub use digits::digit;
 pub use email::{EmailAddress, InvalidEmail};
-pub use event::{Actor, Cause, EventKind};
+pub use event::{Actor, Cause, Event, EventKind, UnknownEventKind};
 pub use id::{AccountId, CallerId, ChallengeId, InvalidId, RequestId, SessionId, TokenId};
 pub use identifier::Identifier;
 pub use identity::{IdentitySource, InvalidIdentitySource, VerifiedIdentity};

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::validate::Faults;
 use crate::credential::Challenge;
 use crate::model::{
-    Account, AccountState, Caller, Channel, EmailAddress, KeyState, Permission, Permissions, Phone, Session, SessionId,
-    SigningKey,
+    Account, AccountState, Caller, Channel, EmailAddress, Event, KeyState, Permission, Permissions, Phone, Session,
+    SessionId, SigningKey,
 };
 use crate::proto::{Introspection, Passing, v1};
 use crate::session::TokenPair;
@@ -101,6 +101,20 @@ pub(super) fn session(session: Session, current: Option<SessionId>) -> v1::Sessi
         expires_at: Some(timestamp(session.expires_at)),
         amr: session.amr.split_ascii_whitespace().map(str::to_owned).collect(),
         current: current == Some(session.id),
+    }
+}
+
+pub(super) fn event(event: Event) -> v1::AuditEvent {
+    v1::AuditEvent {
+        event_id: event.id.to_string(),
+        at: Some(timestamp(event.at)),
+        kind: event.kind,
+        account_id: event.account_id.map(|id| id.to_string()).unwrap_or_default(),
+        session_id: event.session_id.map(|id| id.to_string()).unwrap_or_default(),
+        actor: event.actor,
+        ip: event.ip,
+        request_id: event.request_id,
+        detail: event.detail,
     }
 }
 

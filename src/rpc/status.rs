@@ -382,6 +382,13 @@ impl From<AccountError> for Status {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::NotFound => status(Code::NotFound, ErrorReason::AccountNotFound, "there is no such account"),
+            AccountError::IdentifierTaken => {
+                let message = "another account has this phone number or mail address";
+                status(Code::AlreadyExists, ErrorReason::IdentifierTaken, message)
+            }
+            AccountError::IntentReused => intent_reused(),
+            AccountError::Unfit(fault) => password_unfit("password", fault),
+            AccountError::Password(error) => error.into(),
             AccountError::Store(error) => error.into(),
         }
     }

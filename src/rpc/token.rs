@@ -47,8 +47,7 @@ impl TokenService for Token {
         let peer = Peer::of(&request)?;
         let message = request.get_ref();
         let mut faults = Faults::default();
-        let client = faults.client(message.client.as_ref(), peer);
-        let request_id = faults.request_id(&message.request_id);
+        let (client, request_id) = faults.intent(message.client.as_ref(), &message.request_id, peer);
         faults.none()?;
         let cookie = cookies::refresh_token(request.metadata(), &self.0.config.cookies);
         let cookie = cookie.filter(|_| message.refresh_token.is_empty());

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::Sessions;
 use crate::model::{AccountId, Actor, Cause, ClientContext, EndReason, LEEWAY_LIMIT, Revocation, SessionId, Target};
-use crate::store::{EndedSession, StoreError};
+use crate::store::{EndedSession, StoreError, to_its_end};
 use crate::token::Known;
 
 /// Why nothing was ended.
@@ -61,15 +61,23 @@ impl Sessions {
         client: &ClientContext,
     ) -> Result<usize, EndError> {
         let cause = self.cause(Actor::Account(owner), client);
-        let this = self.clone();
-        to_its_end(async move {
-            let ended = this.store.end_sessions_of(owner, keep, EndReason::EndedByOwner, &cause).await?;
-            this.take_back(&ended, &cause);
-            this.take_back(&this.store.ended_sessions_of(owner, cause.at).await?, &cause);
-            Ok(ended.len())
-        })
-        .await
-        .map_err(EndError::from)
+        self.end_every(owner, keep, EndReason::EndedByOwner, cause).await
+    }
+
+    /// Ends one of a person's sessions at an operator's word, or all of them. Tells how many there were.
+    pub async fn end_for_operator(
+        &self,
+        owner: AccountId,
+        one: Option<SessionId>,
+        cause: &Cause,
+    ) -> Result<usize, EndError> {
+        match one {
+            Some(session) => {
+                let ended = self.end_one(session, Some(owner), EndReason::EndedByOperator, cause).await?;
+                if ended { Ok(1) } else { Err(EndError::NotFound) }
+            }
+            None => self.end_every(owner, None, EndReason::EndedByOperator, cause.clone()).await,
+        }
     }
 
     /// Takes one access token back.
@@ -108,7 +116,7 @@ impl Sessions {
             return Ok(cause.at);
         }
         let (this, at, cause) = (self.clone(), cause.at, cause.clone());
-        to_its_end(async move {
+        let outcome = to_its_end(async move {
             match target {
                 Target::Token(token) => {
                     this.revocations.apply(&[this.store.revoke_token(token, None, expires_at, &cause).await?]);
@@ -121,8 +129,26 @@ impl Sessions {
             }
             Ok(at)
         })
-        .await
-        .map_err(EndError::from)
+        .await?;
+        Ok(outcome)
+    }
+
+    async fn end_every(
+        &self,
+        owner: AccountId,
+        keep: Option<SessionId>,
+        reason: EndReason,
+        cause: Cause,
+    ) -> Result<usize, EndError> {
+        let this = self.clone();
+        let count = to_its_end(async move {
+            let ended = this.store.end_sessions_of(owner, keep, reason, &cause).await?;
+            this.take_back(&ended, &cause);
+            this.take_back(&this.store.ended_sessions_of(owner, cause.at).await?, &cause);
+            Ok(ended.len())
+        })
+        .await?;
+        Ok(count)
     }
 
     /// Tells whether the session was live.
@@ -134,7 +160,7 @@ impl Sessions {
         cause: &Cause,
     ) -> Result<bool, EndError> {
         let (this, cause) = (self.clone(), cause.clone());
-        to_its_end(async move {
+        let outcome = to_its_end(async move {
             if let Some(ended) = this.store.end_session(id, owner, reason, &cause).await? {
                 this.take_back(&[ended], &cause);
                 return Ok(true);
@@ -144,22 +170,12 @@ impl Sessions {
             this.take_back(earlier.as_slice(), &cause);
             Ok(false)
         })
-        .await
-        .map_err(EndError::from)
+        .await?;
+        Ok(outcome)
     }
 
     pub(super) fn take_back(&self, ended: &[EndedSession], cause: &Cause) {
         let revocations: Vec<Revocation> = ended.iter().map(|session| session.revocation(cause.at)).collect();
         self.revocations.apply(&revocations);
-    }
-}
-
-/// Does something to its end, even when the caller goes away in the middle: what was committed must be applied as well.
-pub(super) async fn to_its_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::spawn(work).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(StoreError::Leaving),
     }
 }

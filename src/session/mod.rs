@@ -173,6 +173,7 @@ impl Sessions {
             expires_at: now + self.settings.idle_lifetime,
             access_expires_at: now + self.access.lifetime(),
             ip: &client.ip.to_string(),
+            request_id: &client.request_id,
         };
         match self.store.refresh_session(rotation).await? {
             Refreshed::Rotated(grant) | Refreshed::Repeated(grant) => Ok(self.pair(&grant)?),

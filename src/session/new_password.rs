@@ -2,7 +2,6 @@
 //! that the old one may have opened has stopped to count before anybody is told that the password is another.
 
 use super::Sessions;
-use super::end::to_its_end;
 use super::password::{Known, TRIES, identifier_of};
 use crate::cache::CacheError;
 use crate::credential::{CodeError, NewPassword, PasswordError, StoredHash, Unfit};
@@ -14,7 +13,7 @@ use crate::model::{
 use crate::notify::Notifier;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::store::{PasswordSet, SetPassword, StoreError};
+use crate::store::{PasswordSet, SetPassword, StoreError, to_its_end};
 
 /// What lets somebody set a new password who does not know the old one.
 #[derive(Clone, Debug)]

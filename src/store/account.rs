@@ -1,11 +1,37 @@
-//! Accounts.
+//! Accounts: looked up, opened by an operator, changed.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::event::record_event;
-use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{Account, AccountId, Cause, EventKind, Roles};
+use super::{Intent, NewAccount, Store, StoreError, in_transaction, on_pool};
+use crate::model::{Account, AccountId, Cause, EmailAddress, EventKind, Phone, Roles};
+
+/// An account that an operator opens. Its identifiers count as proved.
+#[derive(Clone, Debug)]
+pub struct CreateAccount<'a> {
+    /// What it will be.
+    pub account: NewAccount,
+    /// Its phone number.
+    pub phone: Option<&'a Phone>,
+    /// Its mail address.
+    pub email: Option<&'a EmailAddress>,
+    /// Its roles.
+    pub roles: &'a Roles,
+    /// What makes a repetition recognisable.
+    pub intent: Option<Intent>,
+    /// Under which circumstances.
+    pub cause: &'a Cause,
+}
+
+/// Why no account was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountConflict {
+    /// Another account has the phone number or the mail address.
+    IdentifierTaken,
+    /// The intent's name was used for something else.
+    IntentReused,
+}
 
 /// What is to be changed about an account; what is absent stays.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +69,28 @@ macro_rules! usable {
     ($at:literal) => {
         concat!(" (state = 'active' OR (state = 'blocked' AND blocked_until <= ", $at, "))")
     };
+}
+
+/// Finds the account that an earlier try of an intent opened.
+macro_rules! created_before {
+    ($executor:expr, $intent:expr) => {{
+        let intent: Intent = $intent;
+        let digest: Option<(Vec<u8>,)> = sqlx::query_as("SELECT created_with FROM accounts WHERE created_by = $1")
+            .bind(intent.request_id.0)
+            .fetch_optional(&mut *$executor)
+            .await?;
+        match digest {
+            None => None,
+            Some((digest,)) if digest != intent.digest => Some(Err(AccountConflict::IntentReused)),
+            Some(_) => {
+                let account: Account = sqlx::query_as("SELECT * FROM accounts WHERE created_by = $1")
+                    .bind(intent.request_id.0)
+                    .fetch_one(&mut *$executor)
+                    .await?;
+                Some(Ok(account))
+            }
+        }
+    }};
 }
 
 impl Store {
@@ -93,5 +141,41 @@ impl Store {
             .fetch_optional(pool)
             .await)?;
         Ok(found.is_some())
+    }
+
+    /// The account that an earlier try of the same intent opened, if there was one.
+    pub async fn created_before(&self, intent: Intent) -> Result<Option<Result<Account, AccountConflict>>, StoreError> {
+        in_transaction!(self, tx => Ok(created_before!(tx, intent)))
+    }
+
+    /// Opens an account for somebody who is not there. The same intent opens one account, however often it tries.
+    pub async fn create_account(&self, new: CreateAccount<'_>) -> Result<Result<Account, AccountConflict>, StoreError> {
+        let account = &new.account;
+        in_transaction!(self, tx => {
+            let created: Option<Account> = sqlx::query_as(
+                "INSERT INTO accounts (id, phone, email, first_name, last_name, roles, locale, metadata, password_hash,
+                     created_at, created_by, created_with)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING *")
+                .bind(account.id.0)
+                .bind(new.phone.map(Phone::as_str)).bind(new.email.map(EmailAddress::as_str))
+                .bind(&account.first_name).bind(&account.last_name)
+                .bind(new.roles.to_string()).bind(&account.locale)
+                .bind(Value::Object(account.metadata.clone()).to_string())
+                .bind(account.password_hash.as_ref().map(|hash| hash.expose().as_str()))
+                .bind(new.cause.at)
+                .bind(new.intent.map(|intent| intent.request_id.0))
+                .bind(new.intent.map(|intent| intent.digest.to_vec()))
+                .fetch_optional(&mut *tx).await?;
+            let outcome = match (created, new.intent) {
+                (Some(created), _) => {
+                    record_event!(tx, EventKind::AccountCreated, new.cause, Some(created.id), None);
+                    Ok(created)
+                }
+                // Where the name of the intent is in the way, so are its own identifiers.
+                (None, Some(intent)) => created_before!(tx, intent).unwrap_or(Err(AccountConflict::IdentifierTaken)),
+                (None, None) => Err(AccountConflict::IdentifierTaken),
+            };
+            Ok(outcome)
+        })
     }
 }

@@ -41,7 +41,9 @@ impl Store {
     fn migrations(&self) -> Vec<Migration> {
         let translate = |sql: &'static str| match self {
             Self::Postgres(_) => Cow::Borrowed(sql),
-            Self::Sqlite(_) => Cow::Owned(sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT")),
+            Self::Sqlite(_) => Cow::Owned(
+                sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT").replace(" COLLATE \"C\"", ""),
+            ),
         };
         MIGRATIONS
             .iter()

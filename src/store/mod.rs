@@ -3,9 +3,12 @@
 //! Every statement is written once and runs on PostgreSQL and on SQLite. `docs/decisions/` tells why and at what price.
 
 mod account;
+mod block;
 mod caller;
 mod connect;
+mod directory;
 mod django;
+mod erase;
 mod event;
 mod import;
 mod migrate;
@@ -18,10 +21,13 @@ mod setting;
 mod sign_in;
 mod signing_key;
 
-pub use account::AccountChange;
+pub use account::{AccountChange, AccountConflict, CreateAccount};
+pub use block::{Block, Shut};
 pub use caller::{CallerConflict, StoredCaller};
 pub use connect::{ConnectError, FileLock};
+pub use directory::AccountFilter;
 pub use django::{Django, GroupTables, UserRow, UserTable};
+pub use event::EventFilter;
 pub use import::{Imported, ImportedAccount, Owners};
 pub use migrate::MigrateError;
 pub use password::{PasswordSet, SetPassword};
@@ -130,6 +136,13 @@ async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E
         Ok(outcome) => outcome,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
     }
+}
+
+/// Does something to its end, even when the caller goes away in the middle: what was committed must be applied as well.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::spawn(work).await.unwrap_or(Err(StoreError::Leaving))
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Passwords' hashes: found, and replaced where they still are what they were.
 
 use super::event::record_event;
-use super::session::end_sessions;
+use super::revocation::end_sessions;
 use super::{EndedSession, Store, StoreError, in_transaction, on_pool};
 use crate::model::{Account, AccountId, AccountState, Cause, EndReason, EventKind, Identifier, SessionId};
 use crate::secret::Secret;

@@ -1,9 +1,13 @@
 //! Deleting what has expired, in small batches, so that nobody waits for it.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Store, StoreError, on_pool};
+use super::event::record_event;
+use super::{Store, StoreError, in_transaction, on_pool};
+use crate::model::{Cause, EventKind};
 
 /// How many rows one statement deletes, or looks at where it has to look at all.
 const BATCH: i64 = 1_000;
@@ -24,16 +28,31 @@ pub struct Purged {
     pub events: i64,
 }
 
+impl fmt::Display for Purged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sessions, revocations, signing_keys, events } = self;
+        write!(f, "{sessions} sessions, {revocations} revocations, {signing_keys} signing keys, {events} events")
+    }
+}
+
 impl Store {
-    /// Deletes what has expired, and events older than their retention.
-    pub async fn purge(&self, now: DateTime<Utc>, event_retention: TimeDelta) -> Result<Purged, StoreError> {
-        let before = now - SLACK;
-        Ok(Purged {
+    /// Deletes what has expired, and events older than their retention. That anything was deleted is an event itself.
+    pub async fn purge(&self, event_retention: TimeDelta, cause: &Cause) -> Result<Purged, StoreError> {
+        let before = cause.at - SLACK;
+        let purged = Purged {
             sessions: self.purge_sessions(before).await?,
             revocations: self.purge_revocations(before).await?,
             signing_keys: self.delete_spent_keys(before).await?,
-            events: self.purge_events(now - event_retention).await?,
-        })
+            events: self.purge_events(cause.at - event_retention).await?,
+        };
+        if purged != Purged::default() {
+            let cause = Cause { detail: purged.to_string(), ..cause.clone() };
+            in_transaction!(self, tx => {
+                record_event!(tx, EventKind::Purged, &cause, None, None);
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        Ok(purged)
     }
 
     /// Walks the table once by its key, page by page, because an index on the expiry would have to be written by every

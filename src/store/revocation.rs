@@ -39,7 +39,57 @@ macro_rules! insert_session_revocation {
     };
 }
 
-pub(super) use {insert_revocation, insert_session_revocation};
+/// Ends every live session of an account but one, in a transaction. One that has only just expired is among them: by another
+/// clock it, or an access token of it, may still count.
+macro_rules! end_sessions {
+    ($tx:expr, $account:expr, $keep:expr, $reason:expr, $cause:expr) => {{
+        let account: $crate::model::AccountId = $account;
+        let keep: Option<$crate::model::SessionId> = $keep;
+        let ended: Vec<$crate::store::EndedSession> = sqlx::query_as(
+            "UPDATE sessions SET ended_at = $3, end_reason = $4
+             WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $5 AND ($2 IS NULL OR id <> $2)
+             RETURNING id, account_id, access_expires_at",
+        )
+        .bind(account.0)
+        .bind(keep.map(|session| session.0))
+        .bind($cause.at)
+        .bind($reason.as_str())
+        .bind($cause.at - $crate::model::LEEWAY_LIMIT)
+        .fetch_all(&mut *$tx)
+        .await?;
+        for session in &ended {
+            $crate::store::revocation::insert_session_revocation!($tx, session, $cause, $reason);
+            $crate::store::event::record_event!(
+                $tx,
+                $crate::model::EventKind::SessionEnded,
+                $cause,
+                Some(account),
+                Some(session.id)
+            );
+        }
+        ended
+    }};
+}
+
+/// Ends every session of an account, and makes all tokens that it was issued up to now stop to count. The sessions are named
+/// one by one, because a cut-off in time alone would let a token through that a node with a fast clock has issued; the
+/// cut-off remains for tokens without a session. Yields the revocations.
+macro_rules! cut_off {
+    ($tx:expr, $account:expr, $expires_at:expr, $reason:expr, $why:expr, $cause:expr) => {{
+        let ended = $crate::store::revocation::end_sessions!($tx, $account, None, $reason, $cause);
+        let cut_off = $crate::model::Revocation {
+            target: $crate::model::Target::Account($account),
+            revoked_at: $cause.at,
+            expires_at: $expires_at,
+        };
+        $crate::store::revocation::insert_revocation!($tx, &cut_off, $why);
+        let revocations: Vec<$crate::model::Revocation> =
+            ended.iter().map(|session| session.revocation($cause.at)).chain([cut_off]).collect();
+        revocations
+    }};
+}
+
+pub(super) use {cut_off, end_sessions, insert_revocation, insert_session_revocation};
 
 impl EndedSession {
     /// What takes its access tokens back.
@@ -68,31 +118,16 @@ impl Store {
     }
 
     /// Takes back all that an account was issued: its sessions end, and tokens issued up to now no longer count.
-    ///
-    /// The sessions are named one by one, because a cut-off in time alone would let a token through that a node with a
-    /// fast clock has issued. The cut-off remains for tokens without a session.
     pub async fn revoke_account(
         &self,
         account: AccountId,
         expires_at: DateTime<Utc>,
         cause: &Cause,
     ) -> Result<Vec<Revocation>, StoreError> {
-        let cut_off = Revocation { target: Target::Account(account), revoked_at: cause.at, expires_at };
-        let reason = EndReason::Blacklisted;
         in_transaction!(self, tx => {
-            let ended: Vec<EndedSession> = sqlx::query_as(
-                "UPDATE sessions SET ended_at = $2, end_reason = $3
-                 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $4
-                 RETURNING id, account_id, access_expires_at")
-                .bind(account.0).bind(cause.at).bind(reason.as_str()).bind(cause.at - LEEWAY_LIMIT)
-                .fetch_all(&mut *tx).await?;
-            for session in &ended {
-                insert_session_revocation!(tx, session, cause, reason);
-                record_event!(tx, EventKind::SessionEnded, cause, Some(account), Some(session.id));
-            }
-            insert_revocation!(tx, &cut_off, cause.detail.as_str());
+            let revoked = cut_off!(tx, account, expires_at, EndReason::Blacklisted, cause.detail.as_str(), cause);
             record_event!(tx, EventKind::AccountTokensRevoked, cause, Some(account), None);
-            Ok(ended.iter().map(|session| session.revocation(cause.at)).chain([cut_off]).collect())
+            Ok(revoked)
         })
     }
 

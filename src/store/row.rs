@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
 use crate::model::{
-    Account, AccountId, Caller, CallerId, EmailAddress, Identity, Permissions, Phone, Revocation, Roles, Session,
-    SessionId, SigningKey, Target,
+    Account, AccountId, Caller, CallerId, EmailAddress, Event, Identity, Permissions, Phone, Revocation, Roles,
+    Session, SessionId, SigningKey, Target,
 };
 use crate::secret::Secret;
 
@@ -109,6 +109,18 @@ from_row!(EndedSession, |row| Ok(Self {
     id: SessionId(row.try_get("id")?),
     account_id: AccountId(row.try_get("account_id")?),
     access_expires_at: row.try_get("access_expires_at")?,
+}));
+
+from_row!(Event, |row| Ok(Self {
+    id: row.try_get("id")?,
+    at: row.try_get("at")?,
+    kind: row.try_get("kind")?,
+    account_id: row.try_get::<Option<Uuid>, _>("account_id")?.map(AccountId),
+    session_id: row.try_get::<Option<Uuid>, _>("session_id")?.map(SessionId),
+    actor: row.try_get("actor")?,
+    ip: row.try_get("ip")?,
+    request_id: row.try_get("request_id")?,
+    detail: row.try_get("detail")?,
 }));
 
 from_row!(SequencedRevocation, |row| {

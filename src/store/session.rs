@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::event::record_event;
-use super::revocation::insert_session_revocation;
+use super::revocation::{end_sessions, insert_session_revocation};
 use super::{Store, StoreError, in_transaction, on_pool};
 use crate::model::{AccountId, Cause, EndReason, EventKind, LEEWAY_LIMIT, Roles, Session, SessionId};
 
@@ -26,6 +26,8 @@ pub struct Rotation<'a> {
     pub access_expires_at: DateTime<Utc>,
     /// From where.
     pub ip: &'a str,
+    /// What the request calls itself, for the audit trail.
+    pub request_id: &'a str,
 }
 
 /// A session and what an access token says beyond it.
@@ -78,41 +80,7 @@ macro_rules! alive {
     };
 }
 
-/// Ends every live session of an account but one, inside a transaction. One that has only just expired is among them: by
-/// another clock it, or an access token of it, may still count.
-macro_rules! end_sessions {
-    ($tx:expr, $account:expr, $keep:expr, $reason:expr, $cause:expr) => {{
-        let account: $crate::model::AccountId = $account;
-        let keep: Option<$crate::model::SessionId> = $keep;
-        let reason: $crate::model::EndReason = $reason;
-        let cause: &$crate::model::Cause = $cause;
-        let ended: Vec<$crate::store::EndedSession> = sqlx::query_as(
-            "UPDATE sessions SET ended_at = $3, end_reason = $4
-             WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $5 AND ($2 IS NULL OR id <> $2)
-             RETURNING id, account_id, access_expires_at",
-        )
-        .bind(account.0)
-        .bind(keep.map(|session| session.0))
-        .bind(cause.at)
-        .bind(reason.as_str())
-        .bind(cause.at - $crate::model::LEEWAY_LIMIT)
-        .fetch_all(&mut *$tx)
-        .await?;
-        for session in &ended {
-            $crate::store::revocation::insert_session_revocation!($tx, session, cause, reason);
-            $crate::store::event::record_event!(
-                $tx,
-                $crate::model::EventKind::SessionEnded,
-                cause,
-                Some(account),
-                Some(session.id)
-            );
-        }
-        ended
-    }};
-}
-
-pub(super) use {alive, end_sessions};
+pub(super) use alive;
 
 impl Store {
     /// Moves a session to its next generation, or finds out why it does not move. The happy path is one statement.
@@ -164,7 +132,8 @@ impl Store {
     /// The token is older than that: somebody has a copy, and the session ends. One that is dead already tells nothing:
     /// its own owner may still be trying.
     async fn end_reused_session(&self, rotation: Rotation<'_>) -> Result<Option<EndedSession>, StoreError> {
-        let cause = Cause { ip: rotation.ip.to_owned(), ..Cause::system(rotation.now) };
+        let (ip, request_id) = (rotation.ip.to_owned(), rotation.request_id.to_owned());
+        let cause = Cause { ip, request_id, ..Cause::system(rotation.now) };
         in_transaction!(self, tx => {
             let ended: Option<EndedSession> = sqlx::query_as(concat!(
                 "UPDATE sessions SET ended_at = $3, end_reason = $4 WHERE id = $1 AND generation > $2 AND",
@@ -239,10 +208,7 @@ impl Store {
         reason: EndReason,
         cause: &Cause,
     ) -> Result<Vec<EndedSession>, StoreError> {
-        in_transaction!(self, tx => {
-            let ended = end_sessions!(tx, account, keep, reason, cause);
-            Ok(ended)
-        })
+        in_transaction!(self, tx => Ok(end_sessions!(tx, account, keep, reason, cause)))
     }
 
     /// An account's live sessions, newest first, from below a cursor.

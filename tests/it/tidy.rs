@@ -9,9 +9,12 @@ const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
     ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
     ("server", "app health http jobs rpc shutdown"),
-    ("jobs", "app cache clock config health rpc shutdown store token"),
+    ("jobs", "app cache clock config health model rpc shutdown store token"),
     ("http", "app health model token"),
-    ("rpc", "app cache clock config connect credential guard health identity model notify proto session store token"),
+    (
+        "rpc",
+        "app cache clock config connect credential guard health identity model notify proto secret session store token",
+    ),
     ("health", "app"),
     (
         "app",

@@ -3,13 +3,30 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::proto::v1;
+use crate::rpc::convert;
+use crate::rpc::validate::{Faults, page_token};
 
 pub(super) async fn list_audit_events(
-    _app: &Arc<App>,
-    _request: Request<v1::ListAuditEventsRequest>,
+    app: &Arc<App>,
+    request: Request<v1::ListAuditEventsRequest>,
 ) -> Result<Response<v1::ListAuditEventsResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let filter = faults.event_filter(message.filter.as_ref());
+    let size = faults.page_size(message.page_size);
+    let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok());
+    faults.none()?;
+    let mut events = app.accounts.events(&filter, below, i64::from(size) + 1).await?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let is_more = events.len() > size;
+    events.truncate(size);
+    let next = events.last().filter(|_| is_more).map(|last| page_token(last.id.as_bytes()));
+    Ok(Response::new(v1::ListAuditEventsResponse {
+        events: events.into_iter().map(convert::event).collect(),
+        next_page_token: next.unwrap_or_default(),
+    }))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::cause;
+use super::{cause, named};
 use crate::app::App;
 use crate::model::{CallerId, CallerName};
 use crate::proto::v1;
@@ -23,6 +23,7 @@ pub(super) async fn create_caller(
     let permissions = convert::permissions(&message.permissions, &mut faults);
     let request_id = faults.request_id(&message.request_id);
     let name = faults.unless(name)?;
+    let cause = named(cause, request_id);
     let (caller, key) = app.callers.create(&name, permissions, request_id, &cause).await?;
     app.revocations.announce(Change::Callers);
     Ok(Response::new(v1::CreateCallerResponse {
@@ -63,6 +64,7 @@ pub(super) async fn rotate_caller_key(
     let caller = faults.parse("caller_id", &message.caller_id);
     let request_id = faults.request_id(&message.request_id);
     let caller: CallerId = faults.unless(caller)?;
+    let cause = named(cause, request_id);
     let (caller, key) = app.callers.rotate_key(caller, request_id, &cause).await?;
     app.revocations.announce(Change::Callers);
     Ok(Response::new(v1::RotateCallerKeyResponse {

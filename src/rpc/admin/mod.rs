@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
 use crate::app::App;
-use crate::model::Cause;
+use crate::model::{Cause, RequestId};
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 
@@ -23,6 +23,14 @@ pub(super) struct Admin(pub(super) Arc<App>);
 /// The circumstances of what an operator does.
 fn cause<T>(app: &App, request: &Request<T>) -> Result<Cause, Status> {
     Ok(Peer::of(request)?.cause(app.clock.now()))
+}
+
+/// The same under the name of the intent, where the message has one; else what the metadata say stays.
+fn named(cause: Cause, request_id: Option<RequestId>) -> Cause {
+    match request_id {
+        Some(id) => Cause { request_id: id.to_string(), ..cause },
+        None => cause,
+    }
 }
 
 #[tonic::async_trait]

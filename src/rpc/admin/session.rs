@@ -3,20 +3,45 @@
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
+use super::cause;
 use crate::app::App;
+use crate::model::SessionId;
 use crate::proto::v1;
+use crate::rpc::convert;
+use crate::rpc::validate::{Faults, page_token};
 
 pub(super) async fn list_account_sessions(
-    _app: &Arc<App>,
-    _request: Request<v1::ListAccountSessionsRequest>,
+    app: &Arc<App>,
+    request: Request<v1::ListAccountSessionsRequest>,
 ) -> Result<Response<v1::ListAccountSessionsResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let account = faults.parse("account_id", &message.account_id);
+    let size = faults.page_size(message.page_size);
+    let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok().map(SessionId));
+    let account = faults.unless(account)?;
+    let mut sessions = app.sessions.list(account, below, i64::from(size) + 1).await?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let is_more = sessions.len() > size;
+    sessions.truncate(size);
+    let next = sessions.last().filter(|_| is_more).map(|last| page_token(last.id.0.as_bytes()));
+    Ok(Response::new(v1::ListAccountSessionsResponse {
+        sessions: sessions.into_iter().map(|session| convert::session(session, None)).collect(),
+        next_page_token: next.unwrap_or_default(),
+    }))
 }
 
 pub(super) async fn revoke_account_sessions(
-    _app: &Arc<App>,
-    _request: Request<v1::RevokeAccountSessionsRequest>,
+    app: &Arc<App>,
+    request: Request<v1::RevokeAccountSessionsRequest>,
 ) -> Result<Response<v1::RevokeAccountSessionsResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
+    let cause = cause(app, &request)?;
+    let message = request.get_ref();
+    let mut faults = Faults::default();
+    let account = faults.parse("account_id", &message.account_id);
+    let one = if message.session_id.is_empty() { None } else { faults.parse("session_id", &message.session_id) };
+    let ended = app.sessions.end_for_operator(faults.unless(account)?, one, &cause).await?;
+    Ok(Response::new(v1::RevokeAccountSessionsResponse { ended: i32::try_from(ended).unwrap_or(i32::MAX) }))
 }

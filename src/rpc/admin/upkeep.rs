@@ -37,9 +37,9 @@ pub(super) async fn rotate_signing_key(
 
 pub(super) async fn purge_expired(
     app: &Arc<App>,
-    _: Request<v1::PurgeExpiredRequest>,
+    request: Request<v1::PurgeExpiredRequest>,
 ) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
-    let purged = app.store.purge(app.clock.now(), app.config.purge.event_retention).await?;
+    let purged = app.store.purge(app.config.purge.event_retention, &cause(app, &request)?).await?;
     Ok(Response::new(v1::PurgeExpiredResponse {
         sessions: purged.sessions,
         revocations: purged.revocations,

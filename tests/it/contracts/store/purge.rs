@@ -1,7 +1,7 @@
 //! Deleting what has expired, being there at all, and being gone.
 
 use chrono::TimeDelta;
-use countersign::model::{Algorithm, EndReason, KeyState, SigningKey, TokenId};
+use countersign::model::{Algorithm, Cause, EndReason, KeyState, SigningKey, TokenId};
 use countersign::random::Random;
 use countersign::store::{NewSession, Purged, StoreError, Successor};
 
@@ -40,7 +40,7 @@ async fn only_what_has_expired_is_deleted(backend: Backend) {
         store.add_signing_key(&key, &cause).await.unwrap();
     }
     store.replace_signing_key("old", Successor::Pending("new"), &cause).await.unwrap();
-    let purge = |seconds| store.purge(fixture.after(seconds), TimeDelta::days(90));
+    let purge = async |seconds| store.purge(TimeDelta::days(90), &Cause::system(fixture.after(seconds))).await;
 
     assert_eq!(purge(3_599).await.unwrap(), Purged::default());
     // What has ended goes first; what lived a minute longer, a minute later.
@@ -56,7 +56,9 @@ async fn only_what_has_expired_is_deleted(backend: Backend) {
 
     let events = number(store, "SELECT COUNT(*) FROM events", &[]).await;
     let purged = purge(90 * 86_400).await.unwrap();
-    assert_eq!((purged.events, number(store, "SELECT COUNT(*) FROM events", &[]).await), (events, 0));
+    // What is left tells of this purge and of the three before that had something to delete.
+    assert_eq!((purged.events, number(store, "SELECT COUNT(*) FROM events", &[]).await), (events - 3, 4));
+    assert_eq!(number(store, "SELECT COUNT(*) FROM events WHERE kind = 'storage.purged'", &[]).await, 4);
 }
 
 async fn a_purge_gets_through_many_rows(backend: Backend) {
@@ -68,7 +70,7 @@ async fn a_purge_gets_through_many_rows(backend: Backend) {
         let id = countersign::model::SessionId(Random.id(fixture.after(number)));
         fixture.open_as(&phone(1), NewSession { id, expires_at, ..new_session(fixture.now) }).await;
     }
-    let purged = fixture.store().purge(fixture.after(3_660), TimeDelta::seconds(3_660)).await.unwrap();
+    let purged = fixture.store().purge(TimeDelta::seconds(3_660), &Cause::system(fixture.after(3_660))).await.unwrap();
     assert_eq!((purged.sessions, purged.events), (1_250, 2_502));
     let left = fixture.store().sessions_of(account.id, None, 10_000, fixture.now).await.unwrap();
     assert_eq!(left.len(), 1_251);

@@ -189,6 +189,7 @@ fn rotation(fixture: &Fixture, id: SessionId, generation: i64, seconds: i64) -> 
         expires_at: now + TimeDelta::days(30),
         access_expires_at: now + TimeDelta::minutes(5),
         ip: "2001:db8::1",
+        request_id: "",
     }
 }
 
