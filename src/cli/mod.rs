@@ -1,6 +1,7 @@
 //! The command line. Every failure is one sentence that says what is wrong and what to do, and an exit code that is not zero.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its terminal")]
 
+mod account;
 mod demo;
 mod health;
 mod operate;
@@ -39,6 +40,9 @@ enum Command {
     /// The services and gateways that may call.
     #[command(subcommand)]
     Caller(operate::CallerCommand),
+    /// People's accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// The keys that sign access tokens.
     #[command(subcommand)]
     Keys(operate::KeysCommand),
@@ -82,6 +86,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(demo) => block_on(demo.run())?,
         Command::Migrate => block_on(operate::migrate(configuration()?))?,
         Command::Caller(command) => block_on(command.run(configuration()?))?,
+        Command::Account(command) => block_on(command.run(configuration()?))?,
         Command::Keys(command) => block_on(command.run(configuration()?))?,
         Command::Purge => block_on(operate::purge(configuration()?))?,
         Command::Healthcheck(check) => {

@@ -117,7 +117,7 @@ pub(super) async fn purge(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(config: &Config) -> Result<Store, Failure> {
+pub(super) async fn open(config: &Config) -> Result<Store, Failure> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
     if config.database.migrate {
         store.migrate().await?;
@@ -125,6 +125,6 @@ async fn open(config: &Config) -> Result<Store, Failure> {
     Ok(store)
 }
 
-fn by_operator() -> Cause {
+pub(super) fn by_operator() -> Cause {
     Cause { actor: Actor::Operator, ..Cause::system(Clock::System.now()) }
 }

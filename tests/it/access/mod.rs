@@ -1,6 +1,7 @@
 //! Who gets through, and with what: tokens that are checked and tokens that are forged, who may call what, the edge towards
 //! the network, health, and the command line.
 
+mod accounts;
 mod attacks;
 mod floods;
 mod forge;

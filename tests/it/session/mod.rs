@@ -25,7 +25,7 @@ use crate::harness::database::{new_session, phone, sign_in};
 use crate::harness::{Node, Person, TestApp, bearer, details};
 
 /// Opens a session for somebody new, past the code: the cheap way for tests that need hundreds.
-async fn newcomer(app: &TestApp) -> Person {
+pub(crate) async fn newcomer(app: &TestApp) -> Person {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let somebody = phone(NEXT.fetch_add(1, Ordering::Relaxed));
     let (node, now) = (app.node().app(), app.now());
@@ -52,17 +52,17 @@ async fn refresh_on(node: &Node, token: &str, request_id: &str) -> Result<v1::To
 }
 
 /// Asks the first node for the next pair, without a name for the intent.
-async fn refresh(app: &TestApp, token: &str) -> Result<v1::Tokens, Status> {
+pub(crate) async fn refresh(app: &TestApp, token: &str) -> Result<v1::Tokens, Status> {
     refresh_on(app.node(), token, "").await
 }
 
 /// Why an answer is none.
-fn reason<T: std::fmt::Debug>(outcome: Result<T, Status>) -> String {
+pub(crate) fn reason<T: std::fmt::Debug>(outcome: Result<T, Status>) -> String {
     details(&outcome.unwrap_err()).reason
 }
 
 /// The session that an access token belongs to.
-fn session_of(app: &TestApp, access_token: &str) -> SessionId {
+pub(crate) fn session_of(app: &TestApp, access_token: &str) -> SessionId {
     app.node().app().access.known(access_token).unwrap().claims.sid.unwrap()
 }
 
@@ -83,7 +83,7 @@ async fn log_out(app: &TestApp, access_token: &str) {
 }
 
 /// Waits until a node refuses a token, and tells how long that took.
-async fn refused_after(app: &TestApp, node: usize, token: &str) -> Duration {
+pub(crate) async fn refused_after(app: &TestApp, node: usize, token: &str) -> Duration {
     let began = Instant::now();
     while app.is_active_on(node, token).await {
         assert!(began.elapsed() < Duration::from_secs(5), "node {node} has not heard of it within five seconds");
