@@ -1,5 +1,5 @@
 -- What an account has beyond its identifiers. Everything is added with a default, so that the release before goes on working
--- beside this one.
+-- beside this one. COLLATE "C" is left out for SQLite.
 
 -- As an argon2id PHC string, or as it came from elsewhere until the next sign-in.
 ALTER TABLE accounts ADD COLUMN password_hash TEXT;

@@ -90,7 +90,6 @@ async fn names_are_found_by_their_beginning_and_by_the_letter(backend: Backend) 
         ("ALICE", "de_la%Cruz"),
         ("Étienne", "deXla"),
         ("%", "_"),
-        ("a\u{10ffff}b", ""),
     ];
     for (at, (first_name, last_name)) in names.into_iter().enumerate() {
         let last_name = last_name.to_owned();
@@ -110,7 +109,7 @@ async fn names_are_found_by_their_beginning_and_by_the_letter(backend: Backend) 
         ("li", &[]),
         ("É", &["Étienne"]),
         ("é", &[]),
-        ("a", &["Ali", "ALICE", "a\u{10ffff}b"]),
+        ("a", &["Ali", "ALICE"]),
         ("'; DROP TABLE accounts; --", &[]),
     ] {
         let filter = v1::AccountFilter { name_prefix: prefix.to_owned(), ..Default::default() };
