@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::credential::{StoredHash, UnfitHash};
-use crate::model::{AccountState, Cause, EmailAddress, Locale, Phone, Region, Roles};
+use crate::model::{AccountState, Cause, EmailAddress, Locale, Phone, Region, Role, Roles};
 use crate::secret::Secret;
 use crate::store::{Imported, ImportedAccount, Owners, Store, StoreError};
 
@@ -15,9 +15,6 @@ use crate::store::{Imported, ImportedAccount, Owners, Store, StoreError};
 const MOST_NAME: usize = 128;
 /// The largest metadata, in bytes of JSON.
 const MOST_METADATA: usize = 4096;
-/// How many roles an account may have, and how long each may be.
-const MOST_ROLES: usize = 32;
-const MOST_ROLE: usize = 64;
 
 /// An account as it is known elsewhere. In JSON, whatever is not known can be left out.
 #[derive(Default, Deserialize)]
@@ -157,7 +154,7 @@ fn check(record: Record, region: Region, now: DateTime<Utc>) -> Result<ImportedA
         last_name: name("last_name", &record.last_name)?,
         locale,
         password_hash: hash(record.password_hash)?,
-        roles: roles(record.roles)?,
+        roles: roles(&record.roles)?,
         metadata: record.metadata,
         state: if record.blocked { AccountState::Blocked } else { AccountState::Active },
         created_at: past("created_at", record.created_at, now)?.unwrap_or(now),
@@ -194,16 +191,12 @@ fn hash(text: String) -> Result<Option<Secret<String>>, Unfit> {
     Ok(Some(text))
 }
 
-fn roles(names: Vec<String>) -> Result<Roles, Unfit> {
-    if names.len() > MOST_ROLES {
-        return Err(Unfit::new("roles", format_args!("must be at most {MOST_ROLES}")));
+fn roles(names: &[String]) -> Result<Roles, Unfit> {
+    if names.len() > Roles::MOST {
+        return Err(Unfit::new("roles", format_args!("must be at most {}", Roles::MOST)));
     }
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.:".contains(&byte);
-    let is_role = |name: &String| (1..=MOST_ROLE).contains(&name.len()) && name.bytes().all(is_letter);
-    if !names.iter().all(is_role) {
-        return Err(Unfit::new("roles", format_args!("must be 1 to {MOST_ROLE} of a-z, 0-9, -, _, . and :")));
-    }
-    Ok(names.into_iter().collect())
+    let read: Result<Vec<Role>, _> = names.iter().map(|name| name.parse()).collect();
+    read.map(|roles| roles.into_iter().collect()).map_err(|fault| Unfit::new("roles", fault))
 }
 
 /// A time that has come. One from a clock that was ahead, or in a time zone that nobody noted, becomes now.

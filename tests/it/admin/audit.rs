@@ -121,7 +121,7 @@ async fn values_stay_out_of_the_trail(backend: Backend) {
     let created = create(&app, marked.clone()).await;
     let marked = v1::Account { account_id: created.account_id.clone(), ..marked };
     update(&app, marked, &["roles", "last_name", "first_name"]).await.unwrap();
-    assert_eq!(latest(&app, "account.updated").await.detail, "first_name last_name roles");
+    assert_eq!(latest(&app, "account.updated").await.detail, "first_name,last_name,roles");
     delete(&app, &created.account_id).await.unwrap();
     let told = "events WHERE lower(detail) LIKE '%unmistakable%' OR detail LIKE '%912123%'";
     assert_eq!(app.rows(told).await, 0);

@@ -170,7 +170,8 @@ async fn r8_a_block_wins_over_a_login(backend: Backend) {
         let challenge = app.challenge(&phone).await;
         let code = app.code(&challenge.challenge_id).await;
         let delay = Duration::from_micros(u64::try_from(race % 8).unwrap() * 500);
-        let (outcome, ()) = tokio::join!(app.node().auth().login(login(&challenge.challenge_id, &code)), async {
+        let mut auth = app.node().auth();
+        let (outcome, ()) = tokio::join!(auth.login(login(&challenge.challenge_id, &code)), async {
             tokio::time::sleep(delay).await;
             block(&app, &account_id, "", None).await;
         });
