@@ -57,7 +57,7 @@ pub(super) async fn create_account(
     let request_id = faults.request_id(&message.request_id);
     let person = faults.unless(person)?;
     let account = app.accounts.create(person, request_id, &named(circumstances, request_id)).await?;
-    Ok(Response::new(v1::CreateAccountResponse { account: shown(app, account) }))
+    Ok(Response::new(v1::CreateAccountResponse { account: Some(shown(app, account)) }))
 }
 
 pub(super) async fn update_account(
@@ -73,7 +73,7 @@ pub(super) async fn update_account(
     let paths = message.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
     let change = faults.account_change(account, paths);
     let account = app.accounts.update(faults.unless(id)?, &change, &circumstances).await?;
-    Ok(Response::new(v1::UpdateAccountResponse { account: shown(app, account) }))
+    Ok(Response::new(v1::UpdateAccountResponse { account: Some(shown(app, account)) }))
 }
 
 pub(super) async fn block_account(
@@ -87,7 +87,7 @@ pub(super) async fn block_account(
     let reason = faults.text("reason", &message.reason, 256);
     let until = faults.future("until", message.until, circumstances.at);
     let account = app.accounts.block(faults.unless(id)?, reason, until, &circumstances).await?;
-    Ok(Response::new(v1::BlockAccountResponse { account: shown(app, account) }))
+    Ok(Response::new(v1::BlockAccountResponse { account: Some(shown(app, account)) }))
 }
 
 pub(super) async fn unblock_account(
@@ -96,7 +96,7 @@ pub(super) async fn unblock_account(
 ) -> Result<Response<v1::UnblockAccountResponse>, Status> {
     let (id, cause) = (account_id(&request.get_ref().account_id)?, cause(app, &request)?);
     let account = app.accounts.unblock(id, &cause).await?;
-    Ok(Response::new(v1::UnblockAccountResponse { account: shown(app, account) }))
+    Ok(Response::new(v1::UnblockAccountResponse { account: Some(shown(app, account)) }))
 }
 
 pub(super) async fn delete_account(
@@ -114,6 +114,6 @@ fn account_id(text: &str) -> Result<AccountId, Status> {
     faults.unless(id)
 }
 
-fn shown(app: &App, account: Account) -> Option<v1::Account> {
-    Some(convert::account(account, app.clock.now()))
+fn shown(app: &App, account: Account) -> v1::Account {
+    convert::account(account, app.clock.now())
 }

@@ -169,12 +169,20 @@ async fn r8_a_block_wins_over_a_login(backend: Backend) {
         app.advance(120);
         let challenge = app.challenge(&phone).await;
         let code = app.code(&challenge.challenge_id).await;
-        let delay = Duration::from_micros(u64::try_from(race % 8).unwrap() * 500);
+        // Either begins first by turns, by more or less.
+        let ahead = Duration::from_millis(u64::try_from(race / 2 % 4).unwrap());
+        let (before_login, before_block) =
+            if race % 2 == 0 { (Duration::ZERO, ahead) } else { (ahead, Duration::ZERO) };
         let mut auth = app.node().auth();
-        let (outcome, ()) = tokio::join!(auth.login(login(&challenge.challenge_id, &code)), async {
-            tokio::time::sleep(delay).await;
+        let signing_in = async {
+            tokio::time::sleep(before_login).await;
+            auth.login(login(&challenge.challenge_id, &code)).await
+        };
+        let blocking = async {
+            tokio::time::sleep(before_block).await;
             block(&app, &account_id, "", None).await;
-        });
+        };
+        let (outcome, ()) = tokio::join!(signing_in, blocking);
         match outcome {
             Ok(answer) => {
                 signed_in += 1;
