@@ -4,6 +4,7 @@
 mod account;
 mod demo;
 mod health;
+mod import;
 mod operate;
 mod serve;
 mod verify;
@@ -43,6 +44,9 @@ enum Command {
     /// People's accounts.
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Bring accounts over from elsewhere, with their password hashes. To repeat it does no harm.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// The keys that sign access tokens.
     #[command(subcommand)]
     Keys(operate::KeysCommand),
@@ -88,6 +92,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Caller(command) => block_on(command.run(configuration()?))?,
         Command::Account(command) => block_on(command.run(configuration()?))?,
         Command::Keys(command) => block_on(command.run(configuration()?))?,
+        Command::Import(command) => block_on(command.run(configuration()?))?,
         Command::Purge => block_on(operate::purge(configuration()?))?,
         Command::Healthcheck(check) => {
             let address = check.address(arguments.config.as_deref())?;

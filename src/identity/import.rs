@@ -54,6 +54,15 @@ impl fmt::Debug for Record {
     }
 }
 
+impl Record {
+    /// Leaves a password hash out that cannot be used, so that the account can be taken without.
+    pub fn drop_unfit_hash(&mut self) {
+        if hash(&self.password_hash).is_err() {
+            self.password_hash.clear();
+        }
+    }
+}
+
 /// Why an account cannot be taken: which field, and what is wrong with it, but never the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {fault}")]
@@ -153,7 +162,7 @@ fn check(record: Record, region: Region, now: DateTime<Utc>) -> Result<ImportedA
         first_name: name("first_name", &record.first_name)?,
         last_name: name("last_name", &record.last_name)?,
         locale,
-        password_hash: hash(record.password_hash)?,
+        password_hash: hash(&record.password_hash)?,
         roles: roles(&record.roles)?,
         metadata: record.metadata,
         state: if record.blocked { AccountState::Blocked } else { AccountState::Active },
@@ -178,17 +187,16 @@ fn name(field: &'static str, text: &str) -> Result<String, Unfit> {
 }
 
 /// A hash whose cost is bounded; none where Django marks that no password fits.
-fn hash(text: String) -> Result<Option<Secret<String>>, Unfit> {
-    let text = Secret::new(text);
-    if text.expose().is_empty() || text.expose().starts_with('!') {
+fn hash(text: &str) -> Result<Option<Secret<String>>, Unfit> {
+    if text.is_empty() || text.starts_with('!') {
         return Ok(None);
     }
     // A database takes no zero byte in a text, and one such salt would spoil the rows around it.
-    if text.expose().chars().any(char::is_control) {
+    if text.chars().any(char::is_control) {
         return Err(Unfit::new("password_hash", UnfitHash::Malformed));
     }
-    StoredHash::parse(text.expose()).map_err(|fault| Unfit::new("password_hash", fault))?;
-    Ok(Some(text))
+    StoredHash::parse(text).map_err(|fault| Unfit::new("password_hash", fault))?;
+    Ok(Some(Secret::new(text.to_owned())))
 }
 
 fn roles(names: &[String]) -> Result<Roles, Unfit> {
