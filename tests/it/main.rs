@@ -15,6 +15,8 @@ mod demo;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod messages;
