@@ -74,16 +74,17 @@ fn constant(text: &str) -> String {
 impl UserTable {
     /// The next users, by primary key.
     fn page(&self, after: Option<&str>, limit: u32) -> String {
-        let key = column(&self.key);
+        // With its table, or PostgreSQL would sort by the text that is selected under the same name.
+        let key = format!("u.{}", column(&self.key));
         let mut query = format!("SELECT CAST({key} AS TEXT)");
         for name in &self.columns {
             // Writing to a string does not fail.
             let _ = match name.as_str() {
                 "" => write!(query, ", CAST(NULL AS TEXT)"),
-                name => write!(query, ", CAST({} AS TEXT)", column(name)),
+                name => write!(query, ", CAST(u.{} AS TEXT)", column(name)),
             };
         }
-        let _ = write!(query, " FROM {}", quoted(&self.table));
+        let _ = write!(query, " FROM {} u", quoted(&self.table));
         if let Some(after) = after {
             let _ = write!(query, " WHERE {key} > {}", constant(after));
         }
@@ -190,8 +191,8 @@ mod tests {
         };
         assert_eq!(
             table.page(Some("1' OR '1'='1"), 10),
-            "SELECT CAST(\"i\"\"d\" AS TEXT), CAST(\"e.mail\" AS TEXT), CAST(NULL AS TEXT) \
-             FROM \"app\".\"us\"\"er; DROP\" WHERE \"i\"\"d\" > '1'' OR ''1''=''1' ORDER BY \"i\"\"d\" LIMIT 10"
+            "SELECT CAST(u.\"i\"\"d\" AS TEXT), CAST(u.\"e.mail\" AS TEXT), CAST(NULL AS TEXT) \
+             FROM \"app\".\"us\"\"er; DROP\" u WHERE u.\"i\"\"d\" > '1'' OR ''1''=''1' ORDER BY u.\"i\"\"d\" LIMIT 10"
         );
     }
 }

@@ -115,7 +115,7 @@ async fn djangos_users_come_over(backend: Backend) {
 async fn a_dry_run_writes_nothing_and_an_import_can_be_resumed(backend: Backend) {
     let (source, target) = (Source::new(backend).await, Target::new(backend).await);
     source.crowd(2500, DJANGO[0].1).await;
-    source.user(9001, "+989120000007", "unlike@example.com", "").await;
+    source.user(9001, "0912 000 0007", "unlike@example.com", "").await;
     source.user(9002, "+989130000000", "user8@example.com", "").await;
     let phone = ["--username-is", "phone"];
     let report = target.file("report");
