@@ -1,16 +1,14 @@
 //! `ImportAccounts`: every row stands by itself, to repeat does no harm, and old passwords go on being right.
 
-use countersign::credential::{StoredHash, Verdict};
 use countersign::model::AccountState;
 use countersign::proto::v1;
 use countersign::proto::v1::ImportOutcome::{Created, Known, Refused};
-use countersign::secret::Secret;
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use tonic::{Code, Status};
 
 use super::hashes::{DJANGO, UNUSABLE, password};
 use super::{account, rows};
-use crate::harness::{Backend, TestApp, bearer, details, on_both_backends};
+use crate::harness::{Backend, TestApp, bearer, details, mail_address, on_both_backends, phone_number};
 
 on_both_backends!(
     an_account_comes_with_what_was_known_of_it,
@@ -136,6 +134,7 @@ async fn bad_rows_spoil_no_others(backend: Backend) {
     app.stop().await;
 }
 
+/// The password is the one from before, and after its first use the hash is one of ours.
 async fn old_passwords_are_right(backend: Backend) {
     let app = TestApp::new(backend).await;
     let row = |(scheme, hash): &(&str, &str)| v1::ImportedAccount {
@@ -144,23 +143,38 @@ async fn old_passwords_are_right(backend: Backend) {
     };
     let answer = import(&app, vec![DJANGO.iter().map(row).collect()]).await.unwrap();
     assert_eq!(answer.created, 6, "{answer:?}");
-    let passwords = &app.node().app().passwords;
-    for (scheme, _) in DJANGO {
+    for ((scheme, foreign), imported) in DJANGO.into_iter().zip(&answer.results) {
         let email = format!("{scheme}@example.com");
-        let stored = account(&app.node().app().store, &email).await.unwrap().password_hash.unwrap();
-        let hash = StoredHash::parse(stored.expose()).unwrap();
-        let right = passwords.verify(Some(hash.clone()), &Secret::new(password(scheme))).await.unwrap();
-        assert_eq!(right, Verdict::Right { upgrade: true }, "{scheme}");
-        let wrong = passwords.verify(Some(hash), &Secret::new(password("else"))).await.unwrap();
-        assert_eq!(wrong, Verdict::Wrong, "{scheme}");
+        let wrong = sign_in(&app, mail_address(&email), &password("else")).await.unwrap_err();
+        assert_eq!(details(&wrong).reason, "INVALID_CREDENTIALS", "{scheme}");
+        assert_eq!(hash(&app, &email).await, foreign);
+        // The second time it is held against a hash of our own.
+        for _ in 0..2 {
+            let account_id = sign_in(&app, mail_address(&email), &password(scheme)).await.unwrap();
+            assert_eq!(account_id, imported.account_id, "{scheme}");
+            assert!(hash(&app, &email).await.starts_with("$argon2id$"), "{scheme}");
+        }
     }
     app.stop().await;
+}
+
+async fn sign_in(app: &TestApp, identifier: v1::Identifier, password: &str) -> Result<String, Status> {
+    let sent = v1::PasswordCredential { identifier: Some(identifier), password: password.to_owned() };
+    let credential = Some(v1::login_request::Credential::Password(sent));
+    let request = v1::LoginRequest { credential, ..Default::default() };
+    Ok(app.node().auth().login(request).await?.into_inner().account.unwrap().account_id)
+}
+
+async fn hash(app: &TestApp, email: &str) -> String {
+    account(&app.node().app().store, email).await.unwrap().password_hash.unwrap().expose().clone()
 }
 
 /// Whoever owns the number proves it with a code and gets an account of their own; nobody is let into the imported one.
 async fn what_was_never_proved_is_only_claimed(backend: Backend) {
     let app = TestApp::new(backend).await;
-    let row = v1::ImportedAccount { unproved: true, ..with("09120000001", "a@example.com") };
+    let (scheme, hash) = DJANGO[0];
+    let row =
+        v1::ImportedAccount { unproved: true, password_hash: hash.to_owned(), ..with("09120000001", "a@example.com") };
     let batch = || vec![vec![row.clone(), row.clone()], vec![row.clone()]];
     assert_eq!(outcomes(&import(&app, batch()).await.unwrap()), [Created, Known, Known]);
     let first = import(&app, batch()).await.unwrap();
@@ -169,6 +183,8 @@ async fn what_was_never_proved_is_only_claimed(backend: Backend) {
     let claimed = account(store, "+989120000001").await.unwrap();
     assert_eq!((claimed.phone, claimed.email), (None, None));
     assert_eq!(claimed.claimed_email.unwrap().as_str(), "a@example.com");
+    let by_password = sign_in(&app, phone_number("09120000001"), &password(scheme)).await.unwrap();
+    assert_eq!(by_password, first.results[0].account_id);
     let owner = app.sign_in("09120000001").await;
     assert_ne!(owner.account_id, first.results[0].account_id);
     // What somebody claims does not keep a proved row out.
