@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::credential::{StoredHash, UnfitHash};
-use crate::model::{AccountState, Cause, EmailAddress, Locale, Phone, Region, Role, Roles};
+use crate::model::{AccountState, Cause, EmailAddress, Locale, Phone, Region, Role, Roles, parse_name};
 use crate::secret::Secret;
 use crate::store::{Imported, ImportedAccount, Owners, Store, StoreError};
 
-/// The longest name, in bytes.
-const MOST_NAME: usize = 128;
 /// The largest metadata, in bytes of JSON.
 const MOST_METADATA: usize = 4096;
+/// How deep lists and objects may lie in one another there.
+const MOST_DEPTH: usize = 8;
 
 /// An account as it is known elsewhere. In JSON, whatever is not known can be left out.
 #[derive(Default, Deserialize)]
@@ -148,6 +148,9 @@ fn check(record: Record, region: Region, now: DateTime<Utc>) -> Result<ImportedA
     if phone.is_none() && email.is_none() {
         return Err(Unfit::new("phone", "must be given, or else email"));
     }
+    if record.metadata.values().any(|value| !is_shallow(value, MOST_DEPTH - 1)) {
+        return Err(Unfit::new("metadata", format_args!("must not lie deeper than {MOST_DEPTH} levels")));
+    }
     if Value::Object(record.metadata.clone()).to_string().len() > MOST_METADATA {
         return Err(Unfit::new("metadata", format_args!("must be at most {MOST_METADATA} bytes as JSON")));
     }
@@ -171,19 +174,21 @@ fn check(record: Record, region: Region, now: DateTime<Utc>) -> Result<ImportedA
     })
 }
 
+/// Whether no list or object lies deeper in another than so many levels.
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallow(item, levels - 1)),
+        Value::Object(members) => levels > 0 && members.values().all(|item| is_shallow(item, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
 fn given(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
 fn name(field: &'static str, text: &str) -> Result<String, Unfit> {
-    let text = text.trim();
-    if text.len() > MOST_NAME {
-        return Err(Unfit::new(field, format_args!("must be at most {MOST_NAME} bytes")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Unfit::new(field, "must not contain control characters"));
-    }
-    Ok(text.to_owned())
+    parse_name(text).map_err(|fault| Unfit::new(field, fault))
 }
 
 /// A hash whose cost is bounded; none where Django marks that no password fits.
@@ -254,7 +259,13 @@ mod tests {
         let metadata = |record: &mut Record| {
             record.metadata.insert("a".to_owned(), "secretsecret".repeat(400).into());
         };
+        let deep = |record: &mut Record| {
+            let value = (0..8).fold(Value::from("secret"), |inner, _| Value::from(vec![inner]));
+            record.metadata.insert("a".to_owned(), value);
+        };
         for (field, fault) in [
+            ("metadata", with(deep)),
+            ("first_name", with(|record| record.first_name = "secret\u{202e}".to_owned())),
             ("phone", with(|record| record.phone = "secret".to_owned())),
             ("email", with(|record| record.email = "secret".to_owned())),
             ("first_name", with(|record| record.first_name = "secret\n".repeat(2))),

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 
 /// How many rows one transaction writes. SQLite takes 32,766 parameters, and a row has fifteen.
 const CHUNK: usize = 500;
-/// How often a chunk is begun anew because somebody signed up with one of its identifiers in the meantime.
+/// How often a chunk is begun anew because somebody took one of its identifiers in the meantime.
 const TRIES: usize = 5;
 /// What operators read of somebody who was shut out already.
 const BLOCK_REASON: &str = "blocked before it was imported";
@@ -130,6 +130,11 @@ macro_rules! look_up {
     }};
 }
 
+/// Whether two imports of the same people waited for each other. Which of them goes on does not matter.
+fn is_deadlock(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "40P01")
+}
+
 fn phones<'r>(rows: impl Iterator<Item = &'r ImportedAccount>) -> Vec<&'r str> {
     rows.filter_map(|row| row.phone.as_ref()).map(Phone::as_str).collect()
 }
@@ -158,12 +163,15 @@ impl Store {
     }
 
     async fn import_chunk(&self, rows: &[ImportedAccount], cause: &Cause) -> Result<Vec<Imported>, StoreError> {
-        for _ in 0..TRIES {
-            if let Some(outcomes) = self.try_chunk(rows, cause).await? {
-                return Ok(outcomes);
+        for _ in 1..TRIES {
+            match self.try_chunk(rows, cause).await {
+                Ok(None) => {}
+                Ok(Some(outcomes)) => return Ok(outcomes),
+                Err(StoreError::Unavailable(error)) if is_deadlock(&error) => {}
+                Err(error) => return Err(error),
             }
         }
-        Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut))
+        self.try_chunk(rows, cause).await?.ok_or(StoreError::Unavailable(sqlx::Error::PoolTimedOut))
     }
 
     /// Nothing is written where somebody took one of the identifiers after it was asked about.

@@ -33,6 +33,7 @@ pub(super) enum ImportCommand {
 
 /// What can be said of every import.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Manner {
     /// Only tell what would happen.
     #[arg(long)]

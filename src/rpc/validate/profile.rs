@@ -5,10 +5,8 @@ use prost_types::value::Kind;
 use serde_json::{Map, Number, Value};
 
 use super::Faults;
-use crate::model::Locale;
+use crate::model::{Locale, parse_name};
 
-/// The longest name, in bytes.
-const MAX_NAME: usize = 128;
 /// The largest metadata, in bytes of JSON.
 const MAX_METADATA: usize = 4096;
 /// How deep lists and objects may lie in one another, the metadata themselves being the first.
@@ -19,11 +17,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 impl Faults {
     /// A given or a family name, or an empty text. What surrounds it is left out.
     pub(crate) fn name(&mut self, field: &str, text: &str) -> String {
-        let name = self.text(field, text.trim(), MAX_NAME);
-        if name.chars().any(steers) {
-            self.add(field, "must not contain characters that break lines or turn the direction of writing");
-        }
-        name
+        parse_name(text).map_err(|fault| self.add(field, fault)).unwrap_or_default()
     }
 
     /// The language of messages in its one spelling, or an empty text for the service's own.
@@ -44,12 +38,6 @@ impl Faults {
         }
         Map::new()
     }
-}
-
-/// Whether a character changes how the text around it is shown. Joiners and the marks of direction, which Persian needs, do
-/// not.
-const fn steers(character: char) -> bool {
-    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 const TOO_DEEP: &str = "must not lie deeper than 8 levels";

@@ -13,6 +13,7 @@ use crate::harness::{Backend, TestApp, bearer, details, mail_address, on_both_ba
 on_both_backends!(
     an_account_comes_with_what_was_known_of_it,
     rows_that_collide_or_come_again_are_known,
+    imports_at_the_same_time_take_everybody_once,
     bad_rows_spoil_no_others,
     old_passwords_are_right,
     what_was_never_proved_is_only_claimed,
@@ -97,6 +98,27 @@ async fn rows_that_collide_or_come_again_are_known(backend: Backend) {
     assert_eq!((again.created, again.known, again.refused), (0, 6, 0));
     assert_eq!(rows(store, "accounts").await, 3);
     assert_eq!(rows(store, "events WHERE kind = 'account.imported'").await, 2);
+    app.stop().await;
+}
+
+async fn imports_at_the_same_time_take_everybody_once(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let row = |number: u32| with(&format!("0912{number:07}"), &format!("user{}@example.com", 1199 - number));
+    let there: Vec<_> = (0..1200).map(row).collect();
+    let back: Vec<_> = there.iter().rev().cloned().collect();
+    let batches = |rows: &[v1::ImportedAccount]| rows.chunks(400).map(<[_]>::to_vec).collect::<Vec<_>>();
+    let calls = [&there, &back, &there, &back].map(|rows| import(&app, batches(rows)));
+    let answers = futures_util::future::join_all(calls).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().map(|answer| answer.created).sum::<i64>(), 1200);
+    assert_eq!(answers.iter().map(|answer| answer.known).sum::<i64>(), 3600);
+    let ids = |answer: &v1::ImportAccountsResponse| -> Vec<String> {
+        answer.results.iter().map(|result| result.account_id.clone()).collect()
+    };
+    assert_eq!(ids(&answers[0]), ids(&answers[1]).into_iter().rev().collect::<Vec<_>>());
+    assert_eq!(ids(&answers[0]), ids(&answers[2]));
+    assert_eq!(rows(&app.node().app().store, "accounts").await, 1200);
+    assert_eq!(rows(&app.node().app().store, "events WHERE kind = 'account.imported'").await, 1200);
     app.stop().await;
 }
 
