@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::credential::{StoredHash, UnfitHash};
@@ -23,29 +23,44 @@ pub struct Record {
     /// Its name there, for the report; it is not kept.
     pub id: Value,
     /// A phone number, in any spelling, or empty.
+    #[serde(deserialize_with = "or_nothing")]
     pub phone: String,
     /// A mail address, or empty.
+    #[serde(deserialize_with = "or_nothing")]
     pub email: String,
     /// Given name.
+    #[serde(deserialize_with = "or_nothing")]
     pub first_name: String,
     /// Family name.
+    #[serde(deserialize_with = "or_nothing")]
     pub last_name: String,
     /// The hash of its password as it was stored; empty, or Django's `!…`, for none.
+    #[serde(deserialize_with = "or_nothing")]
     pub password_hash: String,
     /// Its roles.
+    #[serde(deserialize_with = "or_nothing")]
     pub roles: Vec<String>,
     /// What services keep with it.
+    #[serde(deserialize_with = "or_nothing")]
     pub metadata: Map<String, Value>,
     /// Whether it may not be signed in to.
+    #[serde(deserialize_with = "or_nothing")]
     pub blocked: bool,
     /// When it came into being.
     pub created_at: Option<DateTime<Utc>>,
     /// When somebody last signed in.
     pub last_login_at: Option<DateTime<Utc>>,
     /// `en`, `fa` or empty.
+    #[serde(deserialize_with = "or_nothing")]
     pub locale: String,
     /// Whether phone number and mail address were never proved.
+    #[serde(deserialize_with = "or_nothing")]
     pub unproved: bool,
+}
+
+/// Exports write `null` for what there is not.
+fn or_nothing<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 impl fmt::Debug for Record {
