@@ -300,6 +300,10 @@ impl From<SignInError> for Status {
                 let message = "whoever owns this has an account already";
                 status(Code::AlreadyExists, ErrorReason::AlreadyRegistered, message)
             }
+            SignInError::SameKind { field } => invalid_fields(vec![FieldViolation::new(
+                field,
+                "must be of the other kind than what the code was sent to",
+            )]),
             SignInError::RegistrationClosed => registration_closed(),
             SignInError::Unfit(unfit) => password_unfit("password", unfit),
             SignInError::Code(error) => error.into(),

@@ -97,6 +97,12 @@ pub enum SignInError {
     /// Somebody who was to be new is known.
     #[error("there is such an account")]
     AlreadyRegistered,
+    /// What was not proved is of the kind of what is.
+    #[error("the second identifier must be of the other kind")]
+    SameKind {
+        /// Which that is.
+        field: &'static str,
+    },
     /// Nobody may sign up.
     #[error("accounts are opened by administrators")]
     RegistrationClosed,

@@ -44,6 +44,14 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Whether what was not proved is of the same kind as what is.
+    const fn repeats(&self, proved: &Identifier) -> bool {
+        match proved {
+            Identifier::Phone(_) => self.phone.is_some(),
+            Identifier::Email(_) => self.email.is_some(),
+        }
+    }
+
     /// The account that it makes.
     #[must_use]
     pub fn account(self, id: AccountId, password_hash: Option<Secret<String>>) -> NewAccount {
@@ -116,6 +124,9 @@ impl Sessions {
         }
         // Judged while the code still counts, so that a better password can be sent with it.
         let identifier = self.codes.sent_to(challenge, Purpose::Register).await.map_err(SignInError::Code)?;
+        if let Some(identifier) = identifier.as_ref().filter(|identifier| registration.repeats(identifier)) {
+            return Err(SignInError::SameKind { field: identifier.kind() });
+        }
         let password = self.judge(&registration, identifier.as_ref())?;
         self.guard.admit_registration(visitor.client.ip.into()).await?;
         let intent = self.code_intent(b"register", challenge, code, visitor);

@@ -21,6 +21,8 @@ mod life;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod password;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod tidy;

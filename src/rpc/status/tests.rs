@@ -84,6 +84,7 @@ fn all() -> Vec<(&'static str, Status)> {
         ("SignInError::Blocked", SignInError::Blocked.into()),
         ("SignInError::IntentReused", SignInError::IntentReused.into()),
         ("SignInError::AlreadyRegistered", SignInError::AlreadyRegistered.into()),
+        ("SignInError::SameKind", SignInError::SameKind { field: "phone" }.into()),
         ("SignInError::RegistrationClosed", SignInError::RegistrationClosed.into()),
         ("SignInError::Unfit", SignInError::Unfit(Unfit::TooShort { least: 8 }).into()),
         ("SignInError::Code", SignInError::Code(CodeError::Cache(no_cache())).into()),
