@@ -11,7 +11,7 @@ use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
 use crate::guard::Guard;
-use crate::identity::{Accounts, CallerError, Callers, Visitors};
+use crate::identity::{Accounts, CallerError, Callers, Owners, Visitors};
 use crate::metrics::Metrics;
 use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
@@ -57,6 +57,8 @@ pub struct App {
     pub callers: Callers,
     /// People.
     pub accounts: Accounts,
+    /// The same people, with a proof in hand.
+    pub owners: Owners,
     /// Visitors.
     pub visitors: Visitors,
     /// Codes.
@@ -210,6 +212,13 @@ impl App {
             clock: clock.clone(),
         };
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
+        let owners = Owners {
+            store: store.clone(),
+            codes: codes.clone(),
+            notifier: notifier.clone(),
+            intents: mac(Purpose::DigestIntents),
+            clock: clock.clone(),
+        };
         Ok(Self {
             accounts,
             config,
@@ -225,6 +234,7 @@ impl App {
             revocations,
             access,
             callers,
+            owners,
             visitors,
             codes,
             passwords,

@@ -4,10 +4,12 @@ mod account;
 mod administration;
 mod caller;
 mod import;
+mod owner;
 mod visitor;
 
 pub use account::{AccountError, Accounts, Profile};
 pub use administration::NewPerson;
 pub use caller::{API_KEY_PREFIX, CallerError, Callers};
 pub use import::{Imports, Record, Unfit};
+pub use owner::{OwnerError, Owners};
 pub use visitor::{VisitorError, Visitors};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{AccountId, EmailAddress, Phone};
+use super::{AccountId, EmailAddress, Identifier, Phone};
 use crate::secret::Secret;
 
 /// What the database knows of a person.
@@ -64,6 +64,15 @@ pub struct Identity {
 }
 
 impl Account {
+    /// Whether its owner has proved that this is theirs.
+    #[must_use]
+    pub fn owns(&self, identifier: &Identifier) -> bool {
+        match identifier {
+            Identifier::Phone(phone) => self.phone.as_ref() == Some(phone),
+            Identifier::Email(email) => self.email.as_ref() == Some(email),
+        }
+    }
+
     /// Whether it may sign in at this time: a block may have ended by itself.
     #[must_use]
     pub fn state_at(&self, now: DateTime<Utc>) -> AccountState {

@@ -5,6 +5,7 @@ mod console;
 mod delivery;
 mod http;
 mod kavenegar;
+mod news;
 mod smtp;
 mod template;
 mod twilio;

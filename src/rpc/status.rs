@@ -12,7 +12,7 @@ use crate::cache::CacheError;
 use crate::config::ProfileField;
 use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
 use crate::guard::GuardError;
-use crate::identity::{AccountError, CallerError, VisitorError};
+use crate::identity::{AccountError, CallerError, OwnerError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
 use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
@@ -385,15 +385,32 @@ impl From<EndError> for Status {
 impl From<AccountError> for Status {
     fn from(error: AccountError) -> Self {
         match error {
-            AccountError::NotFound => status(Code::NotFound, ErrorReason::AccountNotFound, "there is no such account"),
-            AccountError::IdentifierTaken => {
-                let message = "another account has this phone number or mail address";
-                status(Code::AlreadyExists, ErrorReason::IdentifierTaken, message)
-            }
+            AccountError::NotFound => account_not_found(),
+            AccountError::IdentifierTaken => identifier_taken(),
             AccountError::IntentReused => intent_reused(),
             AccountError::Unfit(fault) => password_unfit("password", fault),
             AccountError::Password(error) => error.into(),
             AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn account_not_found() -> Status {
+    status(Code::NotFound, ErrorReason::AccountNotFound, "there is no such account")
+}
+
+fn identifier_taken() -> Status {
+    let message = "another account has this phone number or mail address";
+    status(Code::AlreadyExists, ErrorReason::IdentifierTaken, message)
+}
+
+impl From<OwnerError> for Status {
+    fn from(error: OwnerError) -> Self {
+        match error {
+            OwnerError::NotFound => account_not_found(),
+            OwnerError::IdentifierTaken => identifier_taken(),
+            OwnerError::Code(error) => error.into(),
+            OwnerError::Store(error) => error.into(),
         }
     }
 }

@@ -92,6 +92,7 @@ macro_rules! created_before {
         }
     }};
 }
+pub(super) use usable;
 
 impl Store {
     /// The account with this identifier.

@@ -1,5 +1,6 @@
 //! `AccountService`: one's own account.
 
+mod identifier;
 mod identity;
 mod profile;
 mod session;
@@ -35,7 +36,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::ChangeIdentifierRequest>,
     ) -> Result<Response<v1::ChangeIdentifierResponse>, Status> {
-        profile::change_identifier(&self.0, request).await
+        identifier::change_identifier(&self.0, request).await
     }
 
     async fn verify_identity(

@@ -61,13 +61,6 @@ fn profile(given: Option<&v1::Account>, mask: Option<&prost_types::FieldMask>, f
     profile
 }
 
-pub(super) async fn change_identifier(
-    _app: &Arc<App>,
-    _request: Request<v1::ChangeIdentifierRequest>,
-) -> Result<Response<v1::ChangeIdentifierResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
-}
-
 pub(super) async fn delete_account(
     _app: &Arc<App>,
     _request: Request<v1::DeleteAccountRequest>,
