@@ -11,7 +11,7 @@ use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
 use crate::guard::Guard;
-use crate::identity::{Accounts, CallerError, Callers, Owners, Visitors};
+use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
 use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
@@ -59,6 +59,8 @@ pub struct App {
     pub accounts: Accounts,
     /// The same people, with a proof in hand.
     pub owners: Owners,
+    /// Who people are.
+    pub verifications: Verifications,
     /// Visitors.
     pub visitors: Visitors,
     /// Codes.
@@ -211,6 +213,12 @@ impl App {
             intents: mac(Purpose::DigestIntents),
             clock: clock.clone(),
         };
+        let verifications = Verifications {
+            store: store.clone(),
+            provider: identity_provider.clone(),
+            guard: guard.clone(),
+            mac: mac(Purpose::HashNationalIds),
+        };
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         let owners = Owners {
             store: store.clone(),
@@ -235,6 +243,7 @@ impl App {
             access,
             callers,
             owners,
+            verifications,
             visitors,
             codes,
             passwords,

@@ -20,6 +20,8 @@ pub enum Purpose {
     DigestIntents,
     /// Names guided sign-ins, and binds them to their clients.
     BindFlows,
+    /// Hashes national ids.
+    HashNationalIds,
     /// Yields API keys that a repeated request must be answered with again.
     DeriveApiKeys,
 }
@@ -32,6 +34,7 @@ impl Purpose {
             Self::HashCodes => b"countersign/1/hash-codes",
             Self::DigestIntents => b"countersign/1/digest-intents",
             Self::BindFlows => b"countersign/1/bind-flows",
+            Self::HashNationalIds => b"countersign/1/hash-national-ids",
             Self::DeriveApiKeys => b"countersign/1/derive-api-keys",
         }
     }

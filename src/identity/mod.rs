@@ -5,6 +5,7 @@ mod administration;
 mod caller;
 mod import;
 mod owner;
+mod verification;
 mod visitor;
 
 pub use account::{AccountError, Accounts, Profile};
@@ -12,4 +13,5 @@ pub use administration::NewPerson;
 pub use caller::{API_KEY_PREFIX, CallerError, Callers};
 pub use import::{Imports, Record, Unfit};
 pub use owner::{OwnerError, Owners};
+pub use verification::{VerificationError, Verifications};
 pub use visitor::{VisitorError, Visitors};

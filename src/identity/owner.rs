@@ -4,7 +4,7 @@ use tracing::debug;
 
 use crate::clock::Clock;
 use crate::credential::{CodeError, Codes};
-use crate::model::{Account, AccountId, Cause, ChallengeId, Content, Identifier, Purpose};
+use crate::model::{Account, AccountId, Cause, ChallengeId, Content, Identifier, Network, Purpose};
 use crate::notify::Notifier;
 use crate::root_key::MacKey;
 use crate::store::{IdentifierChange, Store, StoreError};
@@ -49,10 +49,11 @@ impl Owners {
         owner: AccountId,
         challenge: ChallengeId,
         code: &str,
+        network: Network,
         cause: &Cause,
     ) -> Result<Account, OwnerError> {
         let user = self.user(b"change-identifier", owner, challenge, code);
-        let proof = self.codes.redeem(challenge, code, Purpose::ChangeIdentifier, &user).await?;
+        let proof = self.codes.redeem(challenge, code, Purpose::ChangeIdentifier, &user, network).await?;
         let (this, cause) = (self.clone(), cause.clone());
         // To its end, even when the caller goes away in the middle: whoever has the old one must be told.
         let change = async move {

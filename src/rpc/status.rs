@@ -11,8 +11,9 @@ use tracing::{debug, error};
 use crate::cache::CacheError;
 use crate::config::ProfileField;
 use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
+use crate::connect::ProviderError;
 use crate::guard::GuardError;
-use crate::identity::{AccountError, CallerError, OwnerError, VisitorError};
+use crate::identity::{AccountError, CallerError, OwnerError, VerificationError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
 use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
@@ -74,9 +75,13 @@ pub(crate) fn internal(cause: impl std::fmt::Display) -> Status {
 }
 
 fn unavailable() -> Status {
+    unavailable_for(SOON)
+}
+
+fn unavailable_for(retry_after: Duration) -> Status {
     let message = "something this answer depends on does not answer in time";
     with(Code::Unavailable, ErrorReason::DependencyUnavailable, message, |details| {
-        details.set_retry_info(Some(SOON));
+        details.set_retry_info(Some(retry_after));
     })
 }
 
@@ -411,6 +416,44 @@ impl From<OwnerError> for Status {
             OwnerError::IdentifierTaken => identifier_taken(),
             OwnerError::Code(error) => error.into(),
             OwnerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProviderError> for Status {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Unavailable { retry_after } => unavailable_for(retry_after.to_std().unwrap_or(SOON)),
+            ProviderError::NotSupported | ProviderError::NotConfigured => {
+                let message = "identities cannot be confirmed here, or not for this phone number";
+                status(Code::FailedPrecondition, ErrorReason::IdentityNotOffered, message)
+            }
+            ProviderError::Refused(input) => {
+                invalid_fields(vec![FieldViolation::new(input.field(), "the provider says that it cannot be right")])
+            }
+        }
+    }
+}
+
+impl From<VerificationError> for Status {
+    fn from(error: VerificationError) -> Self {
+        match error {
+            VerificationError::NotFound => account_not_found(),
+            VerificationError::PhoneMissing => {
+                let message = "the account has no phone number that could be confirmed";
+                status(Code::FailedPrecondition, ErrorReason::PhoneMissing, message)
+            }
+            VerificationError::Mismatch => {
+                let message = "national identifier, phone number and date of birth do not belong together";
+                status(Code::FailedPrecondition, ErrorReason::IdentityMismatch, message)
+            }
+            VerificationError::Taken => {
+                let message = "another account has been confirmed to belong to this person";
+                status(Code::AlreadyExists, ErrorReason::IdentityTaken, message)
+            }
+            VerificationError::Guard(error) => error.into(),
+            VerificationError::Provider(error) => error.into(),
+            VerificationError::Store(error) => error.into(),
         }
     }
 }

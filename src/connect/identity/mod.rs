@@ -128,6 +128,12 @@ impl IdentityProvider {
         })))
     }
 
+    /// Whether anybody can be asked at all.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        !matches!(self.0.provider, Provider::None)
+    }
+
     /// Asks whether national id, phone number and, where it is given, date of birth belong to one person.
     ///
     /// The question is asked to its end even if whoever waits for the answer leaves: it may have been paid for, and leaving

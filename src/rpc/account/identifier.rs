@@ -22,6 +22,7 @@ pub(super) async fn change_identifier(
     let code = faults.code("code", &message.code, app.config.otp.length);
     let challenge = faults.unless(challenge)?;
     let now = app.clock.now();
-    let account = app.owners.change_identifier(peer.person()?.sub, challenge, &code, &peer.cause(now)).await?;
+    let (owner, network) = (peer.person()?.sub, peer.address.into());
+    let account = app.owners.change_identifier(owner, challenge, &code, network, &peer.cause(now)).await?;
     Ok(Response::new(v1::ChangeIdentifierResponse { account: Some(convert::account(account, now)) }))
 }

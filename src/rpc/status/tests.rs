@@ -6,6 +6,7 @@ use std::fmt::Write;
 use chrono::DateTime;
 
 use super::*;
+use crate::connect::Input;
 
 fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
@@ -108,6 +109,17 @@ fn all() -> Vec<(&'static str, Status)> {
         ("OwnerError::IdentifierTaken", OwnerError::IdentifierTaken.into()),
         ("OwnerError::Code", OwnerError::Code(CodeError::Wrong).into()),
         ("OwnerError::Store", OwnerError::Store(no_store()).into()),
+        ("ProviderError::Unavailable", ProviderError::Unavailable { retry_after: wait }.into()),
+        ("ProviderError::NotSupported", ProviderError::NotSupported.into()),
+        ("ProviderError::NotConfigured", ProviderError::NotConfigured.into()),
+        ("ProviderError::Refused", ProviderError::Refused(Input::BirthDate).into()),
+        ("VerificationError::NotFound", VerificationError::NotFound.into()),
+        ("VerificationError::PhoneMissing", VerificationError::PhoneMissing.into()),
+        ("VerificationError::Mismatch", VerificationError::Mismatch.into()),
+        ("VerificationError::Taken", VerificationError::Taken.into()),
+        ("VerificationError::Guard", VerificationError::Guard(limited()).into()),
+        ("VerificationError::Provider", VerificationError::Provider(ProviderError::NotConfigured).into()),
+        ("VerificationError::Store", VerificationError::Store(no_store()).into()),
         ("CallerError::NameTaken", CallerError::NameTaken.into()),
         ("CallerError::NotFound", CallerError::NotFound.into()),
         ("CallerError::IntentReused", CallerError::IntentReused.into()),
