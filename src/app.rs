@@ -155,6 +155,7 @@ impl App {
             clock.clone(),
             config.token.clone(),
             config.revocation.bound,
+            metrics.clone(),
         ));
         let callers = Callers::open(vital.clone(), mac(Purpose::DeriveApiKeys)).await?;
         if config.profile == Profile::Production {

@@ -19,6 +19,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     refusals: Family<Labels<1>, Counter>,
     messages: Family<Labels<3>, Counter>,
+    claims_left_out: Counter,
     spend: Gauge,
 }
 
@@ -35,7 +36,10 @@ impl Default for Metrics {
             "What this node last saw spent of the day's budget for messages",
             spend.clone(),
         );
-        Self { registry: Arc::new(registry), refusals, messages, spend }
+        let claims_left_out = Counter::default();
+        let help = "Custom claims for which an access token had no room";
+        registry.register("claims_left_out", help, claims_left_out.clone());
+        Self { registry: Arc::new(registry), claims_left_out, refusals, messages, spend }
     }
 }
 
@@ -59,6 +63,11 @@ impl Metrics {
     /// So much of the day's budget has been spent, by all nodes.
     pub fn spent_today(&self, units: u64) {
         self.spend.set(i64::try_from(units).unwrap_or(i64::MAX));
+    }
+
+    /// An access token had no room for a custom claim.
+    pub fn claim_left_out(&self) {
+        self.claims_left_out.inc();
     }
 
     /// All figures, as Prometheus reads them.

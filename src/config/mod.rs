@@ -11,6 +11,7 @@ macro_rules! section {
     };
 }
 
+mod claims;
 mod cookies;
 mod identity;
 mod limits;
@@ -35,7 +36,7 @@ pub use self::password::Password;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
-use crate::model::{Algorithm, Region};
+use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
 
@@ -100,6 +101,8 @@ section! {
         anonymous_lifetime: TimeDelta,
         leeway: TimeDelta,
         remembered: usize,
+        claims: Vec<ClaimRule>,
+        max_bytes: usize,
     }
 }
 section! {

@@ -89,6 +89,8 @@ fn token(s: &mut Settings) -> Option<Token> {
         s.fault("token.leeway", "must be whole seconds".to_owned());
     }
     let remembered = s.number("token.remembered", 0..=100_000_000);
+    let claims = super::claims::read(s);
+    let max_bytes = s.number("token.max_bytes", 1024..=8192);
     Some(Token {
         issuer: s.text("token.issuer").to_owned(),
         audience: s.list("token.audience"),
@@ -99,6 +101,8 @@ fn token(s: &mut Settings) -> Option<Token> {
         anonymous_lifetime: anonymous_lifetime?,
         leeway: leeway?,
         remembered: remembered?,
+        claims,
+        max_bytes: max_bytes?,
     })
 }
 

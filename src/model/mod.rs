@@ -3,6 +3,7 @@
 mod account;
 mod birth_date;
 mod caller;
+mod claim;
 mod client;
 mod country;
 mod digits;
@@ -25,6 +26,7 @@ mod signing_key;
 pub use account::{Account, AccountState, Identity, InvalidRole, Role, Roles};
 pub use birth_date::{BirthDate, InvalidBirthDate};
 pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
+pub use claim::{ClaimRule, Facts, InvalidClaimRule, RESERVED_CLAIMS, USERNAME};
 pub use client::{ClientContext, Network};
 pub use digits::digit;
 pub use email::{EmailAddress, InvalidEmail};

@@ -180,6 +180,7 @@ impl Sessions {
             access_expires_at: now + self.access.lifetime(),
             ip: &client.ip.to_string(),
             request_id: &client.request_id,
+            with_facts: self.access.tells_facts(),
         };
         match self.store.refresh_session(rotation).await? {
             Refreshed::Rotated(grant) | Refreshed::Repeated(grant) => Ok(self.pair(&grant)?),

@@ -194,7 +194,7 @@ impl Sessions {
                     // An earlier try of the same intent may have been cut off before this node heard of it.
                     self.revocations.apply(&upgrade.revocations(session.created_at));
                 }
-                let grant = Grant { session: *session, roles: account.roles.clone() };
+                let grant = Grant::of(*session, &account);
                 Ok(SignedIn { tokens: self.pair(&grant)?, account: *account, created, upgraded_from })
             }
             Opened::Unknown | Opened::Outdated => Err(SignInError::Refused),

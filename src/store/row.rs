@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
+use super::session::Detailed;
 use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
 use crate::model::{
-    Account, AccountId, Caller, CallerId, EmailAddress, Event, Identity, Permissions, Phone, Revocation, Roles,
+    Account, AccountId, Caller, CallerId, EmailAddress, Event, Facts, Identity, Permissions, Phone, Revocation, Roles,
     Session, SessionId, SigningKey, Target,
 };
 use crate::secret::Secret;
@@ -103,7 +104,24 @@ from_row!(Session, |row| Ok(Self {
 from_row!(Grant, |row| Ok(Self {
     session: Session::from_row(row)?,
     roles: Roles::parse(&row.try_get::<String, _>("roles")?),
+    facts: None,
 }));
+
+from_row!(Detailed, |row| {
+    let facts = Facts {
+        phone: row.try_get("owner_phone")?,
+        email: row.try_get("owner_email")?,
+        claimed_phone: row.try_get("owner_claimed_phone")?,
+        claimed_email: row.try_get("owner_claimed_email")?,
+        first_name: row.try_get("owner_first_name")?,
+        last_name: row.try_get("owner_last_name")?,
+        locale: row.try_get("owner_locale")?,
+        full_name: row.try_get("owner_full_name")?,
+        identity_verified: row.try_get::<Option<DateTime<Utc>>, _>("owner_identity_verified_at")?.is_some(),
+        metadata: serde_json::from_str(&row.try_get::<String, _>("owner_metadata")?).map_err(unfit)?,
+    };
+    Ok(Self(Grant { facts: Some(facts), ..Grant::from_row(row)? }))
+});
 
 from_row!(EndedSession, |row| Ok(Self {
     id: SessionId(row.try_get("id")?),

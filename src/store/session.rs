@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::event::record_event;
 use super::revocation::{end_sessions, insert_session_revocation};
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{AccountId, Cause, EndReason, EventKind, LEEWAY_LIMIT, Roles, Session, SessionId};
+use crate::model::{Account, AccountId, Cause, EndReason, EventKind, Facts, LEEWAY_LIMIT, Roles, Session, SessionId};
 
 /// What a refresh writes.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub struct Rotation<'a> {
     pub ip: &'a str,
     /// What the request calls itself, for the audit trail.
     pub request_id: &'a str,
+    /// Whether the token will tell more of the owner than the roles.
+    pub with_facts: bool,
 }
 
 /// A session and what an access token says beyond it.
@@ -37,7 +39,20 @@ pub struct Grant {
     pub session: Session,
     /// Its owner's roles.
     pub roles: Roles,
+    /// What else is known of the owner, where it was asked for.
+    pub facts: Option<Facts>,
 }
+
+impl Grant {
+    /// A session that has just been opened for this account.
+    #[must_use]
+    pub fn of(session: Session, account: &Account) -> Self {
+        Self { session, roles: account.roles.clone(), facts: Some(account.into()) }
+    }
+}
+
+/// A grant that has been asked for with its facts.
+pub(super) struct Detailed(pub(super) Grant);
 
 /// How a refresh went.
 #[derive(Clone, Debug)]
@@ -67,8 +82,55 @@ pub struct EndedSession {
 /// what was true only before.
 macro_rules! grant {
     () => {
-        " *, (SELECT roles FROM accounts WHERE accounts.id = sessions.account_id) AS roles"
+        concat!(" *, ", of_owner!("roles"), " AS roles")
     };
+    (with facts) => {
+        concat!(
+            grant!(),
+            ", ",
+            of_owner!("phone"),
+            " AS owner_phone, ",
+            of_owner!("email"),
+            " AS owner_email, ",
+            of_owner!("claimed_phone"),
+            " AS owner_claimed_phone, ",
+            of_owner!("claimed_email"),
+            " AS owner_claimed_email, ",
+            of_owner!("first_name"),
+            " AS owner_first_name, ",
+            of_owner!("last_name"),
+            " AS owner_last_name, ",
+            of_owner!("locale"),
+            " AS owner_locale, ",
+            of_owner!("full_name"),
+            " AS owner_full_name, ",
+            of_owner!("identity_verified_at"),
+            " AS owner_identity_verified_at, ",
+            of_owner!("metadata"),
+            " AS owner_metadata"
+        )
+    };
+}
+
+macro_rules! of_owner {
+    ($column:literal) => {
+        concat!("(SELECT ", $column, " FROM accounts WHERE accounts.id = sessions.account_id)")
+    };
+}
+
+/// Runs a statement that keeps a session alive, in the form that tells what is asked for.
+macro_rules! granted {
+    ($store:expr, $rotation:expr, $statement:literal $(, $value:expr)* $(,)?) => {{
+        const PLAIN: &str = concat!($statement, alive!(), " RETURNING", grant!());
+        const DETAILED: &str = concat!($statement, alive!(), " RETURNING", grant!(with facts));
+        if $rotation.with_facts {
+            let grant: Option<Detailed> =
+                on_pool!($store, pool => sqlx::query_as(DETAILED)$(.bind($value))*.fetch_optional(pool).await)?;
+            grant.map(|Detailed(grant)| grant)
+        } else {
+            on_pool!($store, pool => sqlx::query_as(PLAIN)$(.bind($value))*.fetch_optional(pool).await)?
+        }
+    }};
 }
 
 /// What every statement that keeps a session alive demands of it at `$3`.
@@ -99,34 +161,39 @@ impl Store {
 
     /// The token is the current one: one winner replaces it.
     async fn rotate_session(&self, rotation: Rotation<'_>) -> Result<Option<Grant>, StoreError> {
-        const STATEMENT: &str = concat!(
+        Ok(granted!(
+            self,
+            rotation,
             "UPDATE sessions SET generation = generation + 1, rotated_at = $3, rotated_by = $4, last_used_at = $3, ip = $7,
                  expires_at = CASE WHEN $5 < absolute_expires_at THEN $5 ELSE absolute_expires_at END,
                  access_expires_at = CASE WHEN $6 < absolute_expires_at THEN $6 ELSE absolute_expires_at END
-             WHERE id = $1 AND generation = $2 AND", alive!(), " RETURNING", grant!());
-        let grant = on_pool!(self, pool => sqlx::query_as(STATEMENT)
-            .bind(rotation.id.0).bind(rotation.generation).bind(rotation.now).bind(rotation.intent)
-            .bind(rotation.expires_at).bind(rotation.access_expires_at).bind(rotation.ip)
-            .fetch_optional(pool).await)?;
-        Ok(grant)
+             WHERE id = $1 AND generation = $2 AND",
+            rotation.id.0,
+            rotation.generation,
+            rotation.now,
+            rotation.intent,
+            rotation.expires_at,
+            rotation.access_expires_at,
+            rotation.ip,
+        ))
     }
 
     /// The token is the one before, and this is the same intent again or has only just been replaced: nothing moves but
     /// the life of the access token that the answer will bring, within the session's own.
     async fn repeat_rotation(&self, rotation: Rotation<'_>) -> Result<Option<Grant>, StoreError> {
-        const STATEMENT: &str = concat!(
+        Ok(granted!(
+            self,
+            rotation,
             "UPDATE sessions SET
                  access_expires_at = CASE WHEN $4 < expires_at THEN $4 ELSE expires_at END
              WHERE id = $1 AND generation = $2 + 1 AND (rotated_by = $5 OR rotated_at > $6) AND",
-            alive!(),
-            " RETURNING",
-            grant!()
-        );
-        let grant = on_pool!(self, pool => sqlx::query_as(STATEMENT)
-            .bind(rotation.id.0).bind(rotation.generation).bind(rotation.now).bind(rotation.access_expires_at)
-            .bind(rotation.intent).bind(rotation.grace_since)
-            .fetch_optional(pool).await)?;
-        Ok(grant)
+            rotation.id.0,
+            rotation.generation,
+            rotation.now,
+            rotation.access_expires_at,
+            rotation.intent,
+            rotation.grace_since,
+        ))
     }
 
     /// The token is older than that: somebody has a copy, and the session ends. One that is dead already tells nothing:

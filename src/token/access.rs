@@ -1,5 +1,6 @@
 //! Access tokens of this installation: issued, and judged from memory.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config;
+use crate::metrics::Metrics;
 use crate::model::{AccountId, TokenId};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -38,6 +40,9 @@ pub struct AccessTokens {
     /// so that no other text can pass for one of them. Never a verdict: that is made anew.
     remembered: Remembered<Box<str>, Arc<Known>>,
     last_reload: Mutex<DateTime<Utc>>,
+    metrics: Metrics,
+    /// Whether it has been said that claims are left out.
+    warned: AtomicBool,
 }
 
 /// A token that a key of ours has signed, whether or not it counts.
@@ -129,10 +134,22 @@ impl AccessTokens {
         clock: Clock,
         settings: config::Token,
         bound: TimeDelta,
+        metrics: Metrics,
     ) -> Self {
         let remembered = Remembered::new(settings.remembered);
         let last_reload = Mutex::new(DateTime::UNIX_EPOCH);
-        Self { keyring, replica, store, clock, settings, bound, remembered, last_reload }
+        Self {
+            keyring,
+            replica,
+            store,
+            clock,
+            settings,
+            bound,
+            remembered,
+            last_reload,
+            metrics,
+            warned: AtomicBool::new(false),
+        }
     }
 
     /// How long an access token lives.
@@ -169,7 +186,50 @@ impl AccessTokens {
             device_id: Some(session.device_id.clone()).filter(|id| !id.is_empty()),
             ..self.blank(session.account_id, now, session.access_expires_at)
         };
-        self.sign(&claims, session.access_expires_at)
+        self.sign_with_facts(claims, grant, session.access_expires_at)
+    }
+
+    /// Whether tokens tell more of their owner than the roles.
+    #[must_use]
+    pub const fn tells_facts(&self) -> bool {
+        !self.settings.claims.is_empty()
+    }
+
+    /// Adds the claims that are configured, as many as fit.
+    fn sign_with_facts(
+        &self,
+        mut claims: AccessClaims,
+        grant: &Grant,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Issued, AccessError> {
+        let mut added = Vec::new();
+        for rule in grant.facts.as_ref().map(|_| self.settings.claims.as_slice()).unwrap_or_default() {
+            let value = grant.facts.as_ref().and_then(|facts| rule.value(facts, &grant.roles));
+            if let Some(value) = value
+                && claims.set(rule.name(), value)
+            {
+                added.push(rule.name());
+            }
+        }
+        let issued = self.sign(&claims, expires_at)?;
+        let size = issued.token.expose().len();
+        if size <= self.settings.max_bytes || added.is_empty() {
+            return Ok(issued);
+        }
+        // All but the payload stays as long as it is.
+        let around = size - encoded(claims.to_json().len());
+        while around + encoded(claims.to_json().len()) > self.settings.max_bytes {
+            let Some(name) = added.pop() else { break };
+            claims.unset(name);
+            self.metrics.claim_left_out();
+            if !self.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    claim = name,
+                    "an access token would be larger than token.max_bytes; claims are left out"
+                );
+            }
+        }
+        self.sign(&claims, expires_at)
     }
 
     /// A token for a visitor without an account.
@@ -315,6 +375,11 @@ impl AccessTokens {
         }
         may
     }
+}
+
+/// The length of so many bytes in base64 without padding.
+const fn encoded(bytes: usize) -> usize {
+    (bytes * 4).div_ceil(3)
 }
 
 impl Known {

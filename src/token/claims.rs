@@ -8,7 +8,7 @@ use super::compact::verify_compact;
 use super::json;
 use super::keyset::KeySet;
 use super::rejection::Rejection;
-use crate::model::{AccountId, SessionId, TokenId};
+use crate::model::{AccountId, RESERVED_CLAIMS, SessionId, TokenId, USERNAME};
 
 /// The `typ` of access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -16,26 +16,6 @@ pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 pub const MAX_LEEWAY_SECONDS: u8 = 5;
 /// The last second of the year 9999, past which no calendar here goes.
 const LAST_SECOND: i64 = 253_402_300_799;
-
-/// The claims that [`AccessClaims`] has a place for, which no custom claim can take.
-pub const RESERVED_CLAIMS: [&str; 16] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "nbf",
-    "jti",
-    "sid",
-    "client_id",
-    "scope",
-    "roles",
-    "amr",
-    "auth_time",
-    "anon",
-    "device_id",
-    "username",
-];
 
 /// What an access token says. Times are whole seconds since the epoch. Empty texts and lists stand for absent claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +87,25 @@ fn is_access_token_type(typ: &str) -> bool {
 }
 
 impl AccessClaims {
+    /// Adds a custom claim, where its value is fit for it.
+    pub(super) fn set(&mut self, name: &str, value: Value) -> bool {
+        if name == USERNAME {
+            self.username = non_empty(value);
+            return self.username.is_some();
+        }
+        self.extra.insert(name.to_owned(), value);
+        true
+    }
+
+    /// Takes a custom claim away.
+    pub(super) fn unset(&mut self, name: &str) {
+        if name == USERNAME {
+            self.username = None;
+        } else {
+            self.extra.remove(name);
+        }
+    }
+
     /// The payload of the token: short, because it travels with every request.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {

@@ -32,7 +32,7 @@ mod signing;
 mod vectors;
 
 pub use access::{AccessError, AccessTokens, Answer, Demands, Inactive, Issued, Judgement, Known};
-pub use claims::{ACCESS_TOKEN_TYPE, AccessClaims, Expected, MAX_LEEWAY_SECONDS, RESERVED_CLAIMS, read_access_token};
+pub use claims::{ACCESS_TOKEN_TYPE, AccessClaims, Expected, MAX_LEEWAY_SECONDS, read_access_token};
 pub use compact::{MAX_COMPACT_BYTES, Verified, verify_compact};
 pub use json::{JsonError, MAX_DEPTH, parse_object};
 pub use jwk::PublicJwk;

@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),
     ("credential", "cache clock config guard metrics model notify random root_key secret store"),
-    ("token", "cache clock config model random root_key secret store"),
+    ("token", "cache clock config metrics model random root_key secret store"),
     ("guard", "cache clock config metrics model root_key"),
     ("notify", "breaker clock config metrics model random secret signature"),
     ("connect", "breaker clock config metrics model random secret signature"),

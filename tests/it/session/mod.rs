@@ -36,7 +36,7 @@ pub(crate) async fn newcomer(app: &TestApp) -> Person {
     session.access_expires_at = now + node.config.token.access_lifetime;
     let opened = node.store.open_session(sign_in(&somebody, session, &cause)).await.unwrap();
     let Opened::Session { account, session, .. } = opened else { panic!("{opened:?}") };
-    let grant = Grant { session: *session, roles: account.roles.clone() };
+    let grant = Grant::of(*session, &account);
     Person {
         access_token: node.access.issue(&grant, now).unwrap().token.expose().clone(),
         refresh_token: node.sessions.refresh_tokens.seal(grant.session.id, grant.session.generation).expose().clone(),
