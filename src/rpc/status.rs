@@ -10,8 +10,8 @@ use tracing::{debug, error};
 
 use crate::cache::CacheError;
 use crate::config::ProfileField;
-use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
 use crate::connect::ProviderError;
+use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
 use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, OwnerError, VerificationError, VisitorError};
 use crate::notify::NotifyError;

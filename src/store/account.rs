@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::event::record_event;
 use super::{Intent, NewAccount, Store, StoreError, in_transaction, on_pool};
-use crate::model::{Account, AccountId, Cause, EmailAddress, EventKind, Phone, Roles};
+use crate::model::{Account, AccountId, Cause, EmailAddress, EventKind, Identifier, Phone, Roles};
 
 /// An account that an operator opens. Its identifiers count as proved.
 #[derive(Clone, Debug)]
@@ -134,14 +134,14 @@ impl Store {
         })
     }
 
-    /// Whether anybody has signed up with this phone number or mail address.
-    pub async fn is_known(&self, phone_or_email: &str) -> Result<bool, StoreError> {
-        let found: Option<(i64,)> = on_pool!(self, pool => sqlx::query_as(
-                "SELECT CAST(1 AS BIGINT) FROM accounts WHERE phone = $1 OR email = $1")
-            .bind(phone_or_email)
+    /// The language of whoever has proved to own this, which may be empty; none where nobody has.
+    pub async fn locale_of(&self, identifier: &Identifier) -> Result<Option<String>, StoreError> {
+        let found: Option<(String,)> = on_pool!(self, pool => sqlx::query_as(
+                "SELECT locale FROM accounts WHERE phone = $1 OR email = $1")
+            .bind(identifier.as_str())
             .fetch_optional(pool)
             .await)?;
-        Ok(found.is_some())
+        Ok(found.map(|(locale,)| locale))
     }
 
     /// The account that an earlier try of the same intent opened, if there was one.

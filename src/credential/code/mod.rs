@@ -309,22 +309,25 @@ impl Codes {
         self.cache.delete(&challenge_key(id)).await
     }
 
-    /// Sends at once what is for anybody. Otherwise the caller must not be able to tell from its waiting whether the person
-    /// is known: the look into the database happens behind its back, in the place that is already taken.
+    /// Sends what is for anybody, in the language of whoever is known by the identifier; anything else only to them. The
+    /// caller must not be able to tell from its waiting whether somebody is: the look into the database happens behind its
+    /// back, in the place that is already taken.
     fn send(&self, place: Place, purpose: Purpose, message: Message) {
         let is_for_anybody = match purpose {
             Purpose::SignIn | Purpose::Register => self.open_registration,
             Purpose::ChangeIdentifier => true,
             Purpose::ResetPassword | Purpose::DeleteAccount => false,
         };
-        if is_for_anybody {
-            return place.send(message);
-        }
         let store = self.store.clone();
         tokio::spawn(async move {
-            match store.is_known(message.to.as_str()).await {
-                Ok(true) => place.send(message),
-                Ok(false) => {}
+            match store.locale_of(&message.to).await {
+                Ok(Some(locale)) => place.send(Message { locale: locale.parse().unwrap_or(message.locale), ..message }),
+                Ok(None) if is_for_anybody => place.send(message),
+                Ok(None) => {}
+                Err(error) if is_for_anybody => {
+                    tracing::debug!(%error, "a code is sent in no language of its receiver's own");
+                    place.send(message);
+                }
                 Err(error) => tracing::error!(%error, "a code was not sent, because its owner could not be looked up"),
             }
         });

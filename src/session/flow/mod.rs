@@ -206,7 +206,7 @@ impl Flows {
             (Stage::Code(challenge), Input::Code(code)) => {
                 let channel = self.redeem(&key, &challenge, &code, visitor).await?;
                 flow.proved_by = Some(channel);
-                flow.is_new = !self.sessions.store.is_known(identifier.as_str()).await?;
+                flow.is_new = self.sessions.store.locale_of(&identifier).await?.is_none();
                 if flow.is_new && !self.sessions.open_registration {
                     return Err(SignInError::RegistrationClosed.into());
                 }

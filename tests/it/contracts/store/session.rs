@@ -32,15 +32,11 @@ async fn a_first_sign_in_opens_the_account_and_later_ones_find_it(backend: Backe
     let store = fixture.store();
     let mail = Identifier::Email(EmailAddress::parse("Somebody@example.com").unwrap());
     for identifier in [phone(1), mail] {
-        let text = match &identifier {
-            Identifier::Phone(phone) => phone.as_str().to_owned(),
-            Identifier::Email(email) => email.as_str().to_owned(),
-        };
-        assert!(!store.is_known(&text).await.unwrap());
+        assert!(!store.locale_of(&identifier).await.unwrap().is_some());
         let cause = fixture.cause();
         let opened = store.open_session(sign_in(&identifier, new_session(fixture.now), &cause)).await.unwrap();
         let Opened::Session { account, session, created: true, .. } = opened else { panic!("{opened:?}") };
-        assert!(store.is_known(&text).await.unwrap());
+        assert!(store.locale_of(&identifier).await.unwrap().is_some());
         assert_eq!((account.state, session.account_id, session.generation), (AccountState::Active, account.id, 1));
         let opened = store.open_session(sign_in(&identifier, new_session(fixture.now), &cause)).await.unwrap();
         let Opened::Session { account: again, created: false, .. } = opened else { panic!("{opened:?}") };
