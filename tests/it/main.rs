@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod access;
+mod account;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]

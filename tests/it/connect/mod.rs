@@ -1,7 +1,7 @@
 //! Identity providers: what they are asked, what their answers mean, and what happens while they do not answer.
 
 mod endpoint;
-mod registry;
+pub(crate) mod registry;
 mod trouble;
 mod zibal;
 
@@ -11,9 +11,9 @@ use countersign::connect::{Finding, IdentityProvider, ProviderError};
 use countersign::model::{BirthDate, NationalId, Phone};
 
 /// The person that the registry knows.
-const NATIONAL_ID: &str = "0013542419";
-const PHONE: &str = "+989121234567";
-const BORN: &str = "1370/01/31";
+pub(crate) const NATIONAL_ID: &str = "0013542419";
+pub(crate) const PHONE: &str = "+989121234567";
+pub(crate) const BORN: &str = "1370/01/31";
 
 /// A provider with these settings, by their names within `identity`.
 fn provider(clock: &Clock, settings: &[(&str, &str)]) -> IdentityProvider {

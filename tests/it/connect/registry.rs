@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-pub(super) const TOKEN: &str = "token-of-the-panel";
-pub(super) const FIRST_NAME: &str = "مریم";
-pub(super) const LAST_NAME: &str = "میرزاخانی";
+pub(crate) const TOKEN: &str = "token-of-the-panel";
+pub(crate) const FIRST_NAME: &str = "مریم";
+pub(crate) const LAST_NAME: &str = "میرزاخانی";
 
 /// What to answer instead of the truth.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// This text with this status.
     Text(u16, String),
     /// A redirect to this address.
@@ -33,24 +33,24 @@ pub(super) enum Reply {
 
 /// One question that arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
+pub(crate) struct Question {
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl Question {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
 }
 
 #[derive(Clone)]
-pub(super) struct Registry {
+pub(crate) struct Registry {
     pub url: String,
     state: Arc<Shared>,
 }
@@ -64,7 +64,7 @@ struct Shared {
 }
 
 impl Registry {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::new(Shared::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -74,29 +74,29 @@ impl Registry {
     }
 
     /// Answers so from now on; the truth again with nothing.
-    pub(super) fn reply(&self, reply: Option<Reply>) {
+    pub(crate) fn reply(&self, reply: Option<Reply>) {
         *self.state.reply.lock() = reply;
     }
 
     /// Answers with this result from now on, as Zibal refuses.
-    pub(super) fn refuse(&self, result: i64) {
+    pub(crate) fn refuse(&self, result: i64) {
         let text = json!({ "result": result, "message": format!("خطا: {} {}", super::NATIONAL_ID, super::PHONE) });
         self.reply(Some(Reply::Text(400, text.to_string())));
     }
 
     /// Refuses this inquiry so from now on, and answers all others truly.
-    pub(super) fn refuse_only(&self, inquiry: &'static str, result: i64) {
+    pub(crate) fn refuse_only(&self, inquiry: &'static str, result: i64) {
         self.refuse(result);
         *self.state.only.lock() = inquiry;
     }
 
     /// Answers with this document and status 200 from now on.
-    pub(super) fn say(&self, document: &Value) {
+    pub(crate) fn say(&self, document: &Value) {
         self.reply(Some(Reply::Text(200, document.to_string())));
     }
 
     /// What has been asked since the last time.
-    pub(super) fn questions(&self) -> Vec<Question> {
+    pub(crate) fn questions(&self) -> Vec<Question> {
         std::mem::take(&mut *self.state.questions.lock())
     }
 }

@@ -186,6 +186,7 @@ fn rotation(fixture: &Fixture, id: SessionId, generation: i64, seconds: i64) -> 
         access_expires_at: now + TimeDelta::minutes(5),
         ip: "2001:db8::1",
         request_id: "",
+        with_facts: false,
     }
 }
 
