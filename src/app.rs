@@ -17,7 +17,7 @@ use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
-use crate::session::{Flows, RefreshTokens, Sessions};
+use crate::session::{Departures, Flows, RefreshTokens, Sessions};
 use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
 use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
 
@@ -59,6 +59,8 @@ pub struct App {
     pub accounts: Accounts,
     /// The same people, with a proof in hand.
     pub owners: Owners,
+    /// People who leave.
+    pub departures: Departures,
     /// Who people are.
     pub verifications: Verifications,
     /// Visitors.
@@ -214,6 +216,7 @@ impl App {
             intents: mac(Purpose::DigestIntents),
             clock: clock.clone(),
         };
+        let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
             store: store.clone(),
             provider: identity_provider.clone(),
@@ -244,6 +247,7 @@ impl App {
             access,
             callers,
             owners,
+            departures,
             verifications,
             visitors,
             codes,

@@ -16,7 +16,7 @@ use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, OwnerError, VerificationError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
-use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
+use crate::session::{DepartureError, EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
 use crate::store::StoreError;
 use crate::token::{AccessError, KeyringError};
 
@@ -407,6 +407,19 @@ fn account_not_found() -> Status {
 fn identifier_taken() -> Status {
     let message = "another account has this phone number or mail address";
     status(Code::AlreadyExists, ErrorReason::IdentifierTaken, message)
+}
+
+impl From<DepartureError> for Status {
+    fn from(error: DepartureError) -> Self {
+        match error {
+            DepartureError::Refused => invalid_credentials(),
+            DepartureError::Code(error) => error.into(),
+            DepartureError::Password(error) => error.into(),
+            DepartureError::Guard(error) => error.into(),
+            DepartureError::Account(error) => error.into(),
+            DepartureError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<OwnerError> for Status {

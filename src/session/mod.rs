@@ -1,6 +1,7 @@
 //! Sessions: opened with a proof, kept with refresh tokens, ended. Owns the rules; the database carries each of them out as
 //! one conditional statement, and `token` makes what was ended stop to count.
 
+mod departure;
 mod end;
 mod flow;
 mod new_password;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+pub use self::departure::{DepartureError, Departures, Farewell};
 pub use self::end::EndError;
 pub use self::flow::{FlowError, Flows, Input, Needed, Next, Profile, Step};
 pub use self::new_password::{ResetBy, SetPasswordError};

@@ -1,5 +1,6 @@
 //! `AccountService`: one's own account.
 
+mod departure;
 mod identifier;
 mod identity;
 mod profile;
@@ -50,7 +51,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::DeleteAccountRequest>,
     ) -> Result<Response<v1::DeleteAccountResponse>, Status> {
-        profile::delete_account(&self.0, request).await
+        departure::delete_account(&self.0, request).await
     }
 
     async fn list_sessions(

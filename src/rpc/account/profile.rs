@@ -60,10 +60,3 @@ fn profile(given: Option<&v1::Account>, mask: Option<&prost_types::FieldMask>, f
     }
     profile
 }
-
-pub(super) async fn delete_account(
-    _app: &Arc<App>,
-    _request: Request<v1::DeleteAccountRequest>,
-) -> Result<Response<v1::DeleteAccountResponse>, Status> {
-    Err(crate::rpc::status::unknown_method())
-}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+pub(super) use self::sign_in::MOST_PASSWORD_BYTES;
 use super::peer::Peer;
 use crate::app::App;
 use crate::model::{LEEWAY_LIMIT, Permission};

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::{Registration, SignedIn, Visitor};
 
 /// The longest password that is looked at. No password that may be set is nearly as long.
-pub(super) const MOST_PASSWORD_BYTES: usize = 1024;
+pub(in crate::rpc) const MOST_PASSWORD_BYTES: usize = 1024;
 
 pub(super) async fn register(
     app: &Arc<App>,

@@ -1,6 +1,7 @@
 //! One's own account: what can be changed, with which proof, and what others are told of it.
 
 mod claims;
+mod departure;
 mod identifier;
 mod identity;
 mod language;
