@@ -5,7 +5,7 @@ use countersign::proto::v1;
 use tonic::Status;
 
 use super::{OTHER, PASSWORD, is_usable, log_in, reason, register, registration, somebody};
-use crate::harness::{Backend, TestApp, bearer, details, mail_address, on_both_backends, phone_number};
+use crate::harness::{Backend, TestApp, bearer, details, mail_address, on_both_backends};
 
 on_both_backends!(
     the_old_password_and_its_sessions_are_dead,
