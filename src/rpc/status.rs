@@ -1,6 +1,8 @@
 //! From errors to statuses: each cause becomes one code, one reason and its details. What only operators may know is logged
 //! here, once, and leaves as a fixed text.
 
+mod owner;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,13 +12,12 @@ use tracing::{debug, error};
 
 use crate::cache::CacheError;
 use crate::config::ProfileField;
-use crate::connect::ProviderError;
 use crate::credential::{CodeError, PasswordError, ResetError, Unfit};
 use crate::guard::GuardError;
-use crate::identity::{AccountError, CallerError, OwnerError, VerificationError, VisitorError};
+use crate::identity::{AccountError, CallerError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
-use crate::session::{DepartureError, EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
+use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
 use crate::store::StoreError;
 use crate::token::{AccessError, KeyringError};
 
@@ -407,68 +408,6 @@ fn account_not_found() -> Status {
 fn identifier_taken() -> Status {
     let message = "another account has this phone number or mail address";
     status(Code::AlreadyExists, ErrorReason::IdentifierTaken, message)
-}
-
-impl From<DepartureError> for Status {
-    fn from(error: DepartureError) -> Self {
-        match error {
-            DepartureError::Refused => invalid_credentials(),
-            DepartureError::Code(error) => error.into(),
-            DepartureError::Password(error) => error.into(),
-            DepartureError::Guard(error) => error.into(),
-            DepartureError::Account(error) => error.into(),
-            DepartureError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<OwnerError> for Status {
-    fn from(error: OwnerError) -> Self {
-        match error {
-            OwnerError::NotFound => account_not_found(),
-            OwnerError::IdentifierTaken => identifier_taken(),
-            OwnerError::Code(error) => error.into(),
-            OwnerError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<ProviderError> for Status {
-    fn from(error: ProviderError) -> Self {
-        match error {
-            ProviderError::Unavailable { retry_after } => unavailable_for(retry_after.to_std().unwrap_or(SOON)),
-            ProviderError::NotSupported | ProviderError::NotConfigured => {
-                let message = "identities cannot be confirmed here, or not for this phone number";
-                status(Code::FailedPrecondition, ErrorReason::IdentityNotOffered, message)
-            }
-            ProviderError::Refused(input) => {
-                invalid_fields(vec![FieldViolation::new(input.field(), "the provider says that it cannot be right")])
-            }
-        }
-    }
-}
-
-impl From<VerificationError> for Status {
-    fn from(error: VerificationError) -> Self {
-        match error {
-            VerificationError::NotFound => account_not_found(),
-            VerificationError::PhoneMissing => {
-                let message = "the account has no phone number that could be confirmed";
-                status(Code::FailedPrecondition, ErrorReason::PhoneMissing, message)
-            }
-            VerificationError::Mismatch => {
-                let message = "national identifier, phone number and date of birth do not belong together";
-                status(Code::FailedPrecondition, ErrorReason::IdentityMismatch, message)
-            }
-            VerificationError::Taken => {
-                let message = "another account has been confirmed to belong to this person";
-                status(Code::AlreadyExists, ErrorReason::IdentityTaken, message)
-            }
-            VerificationError::Guard(error) => error.into(),
-            VerificationError::Provider(error) => error.into(),
-            VerificationError::Store(error) => error.into(),
-        }
-    }
 }
 
 impl From<CallerError> for Status {

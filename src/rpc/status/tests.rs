@@ -6,7 +6,9 @@ use std::fmt::Write;
 use chrono::DateTime;
 
 use super::*;
-use crate::connect::Input;
+use crate::connect::{Input, ProviderError};
+use crate::identity::{OwnerError, VerificationError};
+use crate::session::DepartureError;
 
 fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
