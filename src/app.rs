@@ -127,10 +127,7 @@ impl App {
         let metrics = Metrics::new();
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
-        let store = Store::connect(url, config.database.max_connections).await?;
-        if config.database.migrate {
-            store.migrate().await?;
-        }
+        let store = store(&config).await?;
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
         // What introspection stands on must not queue behind a flood of sign-ins.
@@ -141,11 +138,7 @@ impl App {
         let identity_provider = IdentityProvider::new(&config.identity, clock.clone())?;
         let notifier = Notifier::start(&config.notify, clock.clone(), metrics.clone(), observer.as_ref())?;
 
-        let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
-        let longest_token = longest_token(&config);
-        let keys = config.keys.clone();
-        let keyring = Keyring::open(vital.clone(), clock.clone(), keys, longest_token, &root_keys).await?;
-        let keyring = Arc::new(keyring);
+        let keyring = keyring(&config, &root_key, vital.clone(), clock.clone()).await?;
         let replica = Arc::new(Replica::default());
         let revocations = Revocations::new(Arc::clone(&replica), vital.clone(), cache.clone(), clock.clone());
         revocations.reconcile().await?;
@@ -232,7 +225,7 @@ impl App {
             clock: clock.clone(),
         };
         Ok(Self {
-            accounts,
+            accounts: accounts_beside(&sessions),
             config,
             clock,
             metrics,
@@ -269,17 +262,41 @@ impl App {
     }
 }
 
+/// The database, in its shape.
+async fn store(config: &Config) -> Result<Store, StartError> {
+    let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
+    if config.database.migrate {
+        store.migrate().await?;
+    }
+    Ok(store)
+}
+
+async fn keyring(config: &Config, root_key: &RootKey, store: Store, clock: Clock) -> Result<Arc<Keyring>, StartError> {
+    let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
+    let keys = config.keys.clone();
+    Ok(Arc::new(Keyring::open(store, clock, keys, longest_token(config), &root_keys).await?))
+}
+
+/// Accounts stand on what sessions stand on.
+fn accounts_beside(sessions: &Sessions) -> Accounts {
+    Accounts {
+        store: sessions.store.clone(),
+        passwords: sessions.passwords.clone(),
+        revocations: Arc::clone(&sessions.revocations),
+        keyring: Arc::clone(&sessions.access.keyring),
+        intents: sessions.intents.clone(),
+        clock: sessions.clock.clone(),
+    }
+}
+
 /// Accounts for a command that works on the database beside running nodes. They learn from the database what it takes back.
 pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Accounts, StartError> {
     let root_key = root_key(config, &store).await?;
-    let root_keys: Vec<_> = std::iter::once(root_key.clone()).chain(config.previous_root_key.clone()).collect();
-    let keys = config.keys.clone();
-    let keyring = Keyring::open(store.clone(), clock.clone(), keys, longest_token(config), &root_keys).await?;
     let nobody_hears = Cache::connect("memory:", "", std::time::Duration::ZERO, clock.clone()).await?;
     Ok(Accounts {
         passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
         revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone())),
-        keyring: Arc::new(keyring),
+        keyring: keyring(config, &root_key, store.clone(), clock.clone()).await?,
         intents: MacKey::new(&root_key, Purpose::DigestIntents),
         store,
         clock,

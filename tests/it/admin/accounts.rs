@@ -22,9 +22,9 @@ on_both_backends!(
     people_are_signed_out_one_by_one_or_everywhere,
 );
 
-fn metadata(name: &str, value: &str) -> Option<prost_types::Struct> {
+fn metadata(name: &str, value: &str) -> prost_types::Struct {
     let value = prost_types::Value { kind: Some(Kind::StringValue(value.to_owned())) };
-    Some(prost_types::Struct { fields: BTreeMap::from([(name.to_owned(), value)]) })
+    prost_types::Struct { fields: BTreeMap::from([(name.to_owned(), value)]) }
 }
 
 async fn an_account_is_opened_and_shown(backend: Backend) {
@@ -35,7 +35,7 @@ async fn an_account_is_opened_and_shown(backend: Backend) {
         first_name: "علی".to_owned(),
         last_name: "رضایی".to_owned(),
         roles: vec!["shop:editor".to_owned(), "admin".to_owned(), "admin".to_owned()],
-        metadata: metadata("plan", "gold"),
+        metadata: Some(metadata("plan", "gold")),
         locale: "fa-IR".to_owned(),
         ..Default::default()
     };
@@ -54,7 +54,7 @@ async fn an_account_is_opened_and_shown(backend: Backend) {
         state: v1::AccountState::Active.into(),
         created_at: created.created_at,
         has_password: true,
-        metadata: metadata("plan", "gold"),
+        metadata: Some(metadata("plan", "gold")),
         locale: "fa".to_owned(),
         ..Default::default()
     };
@@ -128,7 +128,7 @@ async fn what_is_malformed_is_named_and_opens_nothing(backend: Backend) {
         last_name: "a\nb".to_owned(),
         roles: vec!["editor".to_owned(), "Not One".to_owned()],
         locale: "xx".to_owned(),
-        metadata: metadata("a", &"x".repeat(4_096)),
+        metadata: Some(metadata("a", &"x".repeat(4_096))),
         ..Default::default()
     };
     let request =
@@ -173,7 +173,7 @@ async fn what_the_mask_names_is_changed_and_nothing_else(backend: Backend) {
             first_name: "A".to_owned(),
             last_name: "B".to_owned(),
             roles: vec!["x".to_owned()],
-            metadata: metadata("k", "v"),
+            metadata: Some(metadata("k", "v")),
             locale: "en".to_owned(),
             ..with_phone("09121234567")
         },
@@ -232,7 +232,7 @@ async fn what_is_deleted_is_gone_and_its_number_is_free(backend: Backend) {
     let account = v1::Account {
         email: "ali@example.com".to_owned(),
         first_name: "Unmistakable".to_owned(),
-        metadata: metadata("k", "Unmistakable"),
+        metadata: Some(metadata("k", "Unmistakable")),
         ..with_phone("09121234567")
     };
     let created = create(&app, account.clone()).await;
