@@ -180,10 +180,12 @@ impl Store {
             let mut owners = Owners::default();
             look_up!(tx, &mut owners, rows);
             let outcomes = owners.plan(rows);
-            let new: Vec<_> = rows.iter().zip(&outcomes).filter_map(|(row, outcome)| match outcome {
+            let mut new: Vec<_> = rows.iter().zip(&outcomes).filter_map(|(row, outcome)| match outcome {
                 Imported::Created(id) => Some((*id, row)),
                 Imported::Known(_) => None,
             }).collect();
+            // In one order, so that imports of the same people wait for each other in a row and not in a circle.
+            new.sort_by(|(_, one), (_, other)| one.identifiers().cmp(other.identifiers()));
             if !new.is_empty() {
                 let mut insert = QueryBuilder::new(
                     "INSERT INTO accounts (id, phone, email, claimed_phone, claimed_email, first_name, last_name, locale,
