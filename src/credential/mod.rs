@@ -3,6 +3,7 @@
 mod code;
 mod password;
 mod reset;
+mod unseen;
 
 pub use code::{Challenge, CodeError, Codes, Proof, RequestCode};
 pub use password::{NewPassword, PasswordError, Passwords, StoredHash, Unfit, UnfitHash, Verdict};

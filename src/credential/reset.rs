@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use super::unseen::unseen;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config;
@@ -121,7 +122,7 @@ impl Resets {
             }
         }
         let (this, identifier) = (self.clone(), identifier.clone());
-        tokio::spawn(async move {
+        unseen(async move {
             if let Err(error) = this.send(place, identifier).await {
                 tracing::error!(%error, "a link to set a new password was not sent");
             }

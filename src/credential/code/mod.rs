@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use self::kept::{Answered, Kept, challenge_key, decode, encode, guesses_key, message_key, repetitions_key, used_key};
+use super::unseen::unseen;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::Otp;
@@ -319,7 +320,7 @@ impl Codes {
             Purpose::ResetPassword | Purpose::DeleteAccount => false,
         };
         let store = self.store.clone();
-        tokio::spawn(async move {
+        let work = async move {
             match store.locale_of(&message.to).await {
                 Ok(Some(locale)) => place.send(Message { locale: locale.parse().unwrap_or(message.locale), ..message }),
                 Ok(None) if is_for_anybody => place.send(message),
@@ -330,7 +331,13 @@ impl Codes {
                 }
                 Err(error) => tracing::error!(%error, "a code was not sent, because its owner could not be looked up"),
             }
-        });
+        };
+        if is_for_anybody {
+            // Known or not, as much is done.
+            tokio::spawn(work);
+        } else {
+            unseen(work);
+        }
     }
 
     fn answer_again(
