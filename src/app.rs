@@ -159,56 +159,25 @@ impl App {
         let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
-        let codes = Codes {
-            cache: cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-            settings: config.otp.clone(),
-            open_registration: config.accounts.open_registration,
-            mac: mac(Purpose::HashCodes),
-        };
-        let resets = Resets {
-            cache: cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-            settings: config.password.clone(),
-            mac: mac(Purpose::HashCodes),
-        };
-        let former = config.previous_root_key.as_ref().map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
+        let ground = Ground { config: &config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+        let codes = ground.codes(&guard, &notifier);
         let sessions = Sessions {
             store: store.clone(),
             codes: codes.clone(),
             passwords: passwords.clone(),
-            resets,
+            resets: ground.resets(&guard, &notifier),
             guard: guard.clone(),
             notifier: notifier.clone(),
             access: Arc::clone(&access),
             revocations: Arc::clone(&revocations),
-            refresh_tokens: RefreshTokens::new(mac(Purpose::SealRefreshTokens), former),
+            refresh_tokens: ground.refresh_tokens(),
             intents: mac(Purpose::DigestIntents),
             clock: clock.clone(),
             settings: config.session.clone(),
             open_registration: config.accounts.open_registration,
         };
-        let flows = Flows {
-            sessions: sessions.clone(),
-            cache: cache.clone(),
-            clock: clock.clone(),
-            settings: config.sign_in.clone(),
-            mac: mac(Purpose::BindFlows),
-        };
-        let accounts = Accounts {
-            store: store.clone(),
-            passwords: passwords.clone(),
-            revocations: Arc::clone(&revocations),
-            keyring: Arc::clone(&keyring),
-            intents: mac(Purpose::DigestIntents),
-            clock: clock.clone(),
-        };
+        let flows = ground.flows(&sessions);
+        let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
             store: store.clone(),
@@ -216,16 +185,10 @@ impl App {
             guard: guard.clone(),
             mac: mac(Purpose::HashNationalIds),
         };
+        let owners = ground.owners(&codes, &notifier);
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
-        let owners = Owners {
-            store: store.clone(),
-            codes: codes.clone(),
-            notifier: notifier.clone(),
-            intents: mac(Purpose::DigestIntents),
-            clock: clock.clone(),
-        };
         Ok(Self {
-            accounts: accounts_beside(&sessions),
+            accounts,
             config,
             clock,
             metrics,
@@ -301,6 +264,68 @@ pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Acc
         store,
         clock,
     })
+}
+
+/// What everything that people sign in with stands on.
+struct Ground<'a> {
+    config: &'a Config,
+    root_key: &'a RootKey,
+    store: &'a Store,
+    cache: &'a Cache,
+    clock: &'a Clock,
+}
+
+impl Ground<'_> {
+    fn codes(&self, guard: &Guard, notifier: &Notifier) -> Codes {
+        Codes {
+            cache: self.cache.clone(),
+            guard: guard.clone(),
+            notifier: notifier.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            settings: self.config.otp.clone(),
+            open_registration: self.config.accounts.open_registration,
+            mac: MacKey::new(self.root_key, Purpose::HashCodes),
+        }
+    }
+
+    fn resets(&self, guard: &Guard, notifier: &Notifier) -> Resets {
+        Resets {
+            cache: self.cache.clone(),
+            guard: guard.clone(),
+            notifier: notifier.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            settings: self.config.password.clone(),
+            mac: MacKey::new(self.root_key, Purpose::HashCodes),
+        }
+    }
+
+    fn refresh_tokens(&self) -> RefreshTokens {
+        let former = self.config.previous_root_key.as_ref();
+        let former = former.map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
+        RefreshTokens::new(MacKey::new(self.root_key, Purpose::SealRefreshTokens), former)
+    }
+
+    fn flows(&self, sessions: &Sessions) -> Flows {
+        Flows {
+            sessions: sessions.clone(),
+            cache: self.cache.clone(),
+            clock: self.clock.clone(),
+            settings: self.config.sign_in.clone(),
+            mac: MacKey::new(self.root_key, Purpose::BindFlows),
+        }
+    }
+
+    fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {
+        Owners {
+            store: self.store.clone(),
+            codes: codes.clone(),
+            notifier: notifier.clone(),
+            intents: MacKey::new(self.root_key, Purpose::DigestIntents),
+            clock: self.clock.clone(),
+        }
+    }
 }
 
 /// The root key that is configured; in development, one that the nodes agree on through their database.

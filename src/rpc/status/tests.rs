@@ -14,13 +14,25 @@ fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
 }
 
-/// Each error that can become a status, by name.
-fn all() -> Vec<(&'static str, Status)> {
-    let wait = TimeDelta::seconds(42);
+fn no_store() -> StoreError {
+    StoreError::Unavailable(lost())
+}
+
+fn no_cache() -> CacheError {
+    CacheError::Unavailable("gone".into())
+}
+
+fn wait() -> TimeDelta {
+    TimeDelta::seconds(42)
+}
+
+fn limited() -> GuardError {
+    GuardError::Limited { limit: "codes_per_network", retry_after: wait() }
+}
+
+/// Errors of the door and of what everything stands on, by name.
+fn below() -> Vec<(&'static str, Status)> {
     let usable_at = DateTime::from_timestamp(1_900_000_000, 0).unwrap();
-    let limited = || GuardError::Limited { limit: "codes_per_network", retry_after: wait };
-    let no_store = || StoreError::Unavailable(lost());
-    let no_cache = || CacheError::Unavailable("gone".into());
     vec![
         (
             "invalid fields",
@@ -50,11 +62,17 @@ fn all() -> Vec<(&'static str, Status)> {
         ("KeyringError::Broken", KeyringError::Broken("halves".to_owned()).into()),
         ("AccessError::Store", AccessError::Store(no_store()).into()),
         ("AccessError::Keyring", AccessError::Keyring(KeyringError::Broken("halves".to_owned())).into()),
+    ]
+}
+
+/// Errors of people and callers, by name.
+fn above() -> Vec<(&'static str, Status)> {
+    vec![
         ("GuardError::Limited", limited().into()),
-        ("GuardError::Blocked", GuardError::Blocked { limit: "failed_codes", retry_after: wait }.into()),
+        ("GuardError::Blocked", GuardError::Blocked { limit: "failed_codes", retry_after: wait() }.into()),
         ("GuardError::CountryNotServed", GuardError::CountryNotServed.into()),
         ("GuardError::Cache", GuardError::Cache(no_cache()).into()),
-        ("PasswordError::Busy", PasswordError::Busy { retry_after: wait }.into()),
+        ("PasswordError::Busy", PasswordError::Busy { retry_after: wait() }.into()),
         ("PasswordError::Failed", PasswordError::Failed.into()),
         ("Unfit::TooLong", password_unfit("new_password", Unfit::TooLong { most: 256 })),
         ("Unfit::Common", password_unfit("new_password", Unfit::Common)),
@@ -62,7 +80,7 @@ fn all() -> Vec<(&'static str, Status)> {
         ("Unfit::ControlCharacter", password_unfit("new_password", Unfit::ControlCharacter)),
         ("CodeError::Wrong", CodeError::Wrong.into()),
         ("CodeError::NoChallenge", CodeError::NoChallenge.into()),
-        ("CodeError::TooSoon", CodeError::TooSoon { retry_after: wait }.into()),
+        ("CodeError::TooSoon", CodeError::TooSoon { retry_after: wait() }.into()),
         ("CodeError::RegistrationClosed", CodeError::RegistrationClosed.into()),
         ("CodeError::ChannelNotOffered", CodeError::ChannelNotOffered.into()),
         ("CodeError::IntentReused", CodeError::IntentReused.into()),
@@ -105,11 +123,11 @@ fn all() -> Vec<(&'static str, Status)> {
         ("AccountError::IdentifierTaken", AccountError::IdentifierTaken.into()),
         ("AccountError::IntentReused", AccountError::IntentReused.into()),
         ("AccountError::Unfit", AccountError::Unfit(Unfit::TooShort { least: 8 }).into()),
-        ("AccountError::Password", AccountError::Password(PasswordError::Busy { retry_after: wait }).into()),
+        ("AccountError::Password", AccountError::Password(PasswordError::Busy { retry_after: wait() }).into()),
         ("AccountError::Store", AccountError::Store(no_store()).into()),
         ("DepartureError::Refused", DepartureError::Refused.into()),
         ("DepartureError::Code", DepartureError::Code(CodeError::Wrong).into()),
-        ("DepartureError::Password", DepartureError::Password(PasswordError::Busy { retry_after: wait }).into()),
+        ("DepartureError::Password", DepartureError::Password(PasswordError::Busy { retry_after: wait() }).into()),
         ("DepartureError::Guard", DepartureError::Guard(limited()).into()),
         ("DepartureError::Account", DepartureError::Account(AccountError::NotFound).into()),
         ("DepartureError::Store", DepartureError::Store(no_store()).into()),
@@ -117,7 +135,7 @@ fn all() -> Vec<(&'static str, Status)> {
         ("OwnerError::IdentifierTaken", OwnerError::IdentifierTaken.into()),
         ("OwnerError::Code", OwnerError::Code(CodeError::Wrong).into()),
         ("OwnerError::Store", OwnerError::Store(no_store()).into()),
-        ("ProviderError::Unavailable", ProviderError::Unavailable { retry_after: wait }.into()),
+        ("ProviderError::Unavailable", ProviderError::Unavailable { retry_after: wait() }.into()),
         ("ProviderError::NotSupported", ProviderError::NotSupported.into()),
         ("ProviderError::NotConfigured", ProviderError::NotConfigured.into()),
         ("ProviderError::Refused", ProviderError::Refused(Input::BirthDate).into()),
@@ -132,6 +150,15 @@ fn all() -> Vec<(&'static str, Status)> {
         ("CallerError::NotFound", CallerError::NotFound.into()),
         ("CallerError::IntentReused", CallerError::IntentReused.into()),
         ("CallerError::Store", CallerError::Store(no_store()).into()),
+        ("FlowError::NotFound", FlowError::NotFound.into()),
+        ("FlowError::WrongStep", FlowError::WrongStep { needed: Needed::SetPassword }.into()),
+        ("FlowError::Missing", FlowError::Missing(ProfileField::LastName).into()),
+        ("FlowError::IntentReused", FlowError::IntentReused.into()),
+        ("FlowError::SignIn", FlowError::SignIn(SignInError::Refused).into()),
+        ("FlowError::Code", FlowError::Code(CodeError::NoChallenge).into()),
+        ("FlowError::Guard", FlowError::Guard(limited()).into()),
+        ("FlowError::Cache", FlowError::Cache(no_cache()).into()),
+        ("FlowError::Store", FlowError::Store(no_store()).into()),
         ("VisitorError::Guard", VisitorError::Guard(limited()).into()),
         ("VisitorError::Cache", VisitorError::Cache(no_cache()).into()),
     ]
@@ -141,7 +168,7 @@ fn all() -> Vec<(&'static str, Status)> {
 fn each_error_becomes_one_status() {
     let mut page = String::new();
     let mut seen = BTreeSet::new();
-    for (name, status) in all() {
+    for (name, status) in below().into_iter().chain(above()) {
         let details = status.get_error_details();
         let info = details.error_info().expect("an ErrorInfo");
         assert_eq!(info.domain, DOMAIN);

@@ -21,6 +21,7 @@ async fn leave(app: &TestApp, person: &Person, proof: Option<Proof>) -> Result<(
     app.node().accounts().delete_account(request).await.map(drop)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
 fn code(proof: &(String, String)) -> Option<Proof> {
     Some(Proof::Otp(v1::OtpCredential { challenge_id: proof.0.clone(), code: proof.1.clone() }))
 }

@@ -57,6 +57,7 @@ fn text(text: &str) -> prost_types::Value {
 }
 
 /// Metadata with these members.
+#[expect(clippy::unnecessary_wraps, reason = "as the message has it")]
 fn metadata(members: &[(&str, prost_types::Value)]) -> Option<prost_types::Struct> {
     let fields = members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     Some(prost_types::Struct { fields })

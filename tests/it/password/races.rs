@@ -28,7 +28,7 @@ async fn r8_a_changed_password_wins_over_sign_ins_and_refreshes(backend: Backend
     for race in 0..races {
         let phone = format!("0912{race:07}");
         let asker = somebody(&app, &phone, PASSWORD).await.tokens.unwrap();
-        let refresher = log_in(&app, &phone, PASSWORD).await.unwrap().tokens.unwrap();
+        let second = log_in(&app, &phone, PASSWORD).await.unwrap().tokens.unwrap();
         let delay = Duration::from_millis(u64::try_from(race % 8).unwrap() * 8);
         let (entered, carried, ()) = tokio::join!(
             async {
@@ -39,7 +39,7 @@ async fn r8_a_changed_password_wins_over_sign_ins_and_refreshes(backend: Backend
                 entered
             },
             async {
-                let mut carried = vec![refresher.clone()];
+                let mut carried = vec![second.clone()];
                 loop {
                     let refresh_token = carried.last().unwrap().refresh_token.clone();
                     let request = v1::RefreshRequest { refresh_token, ..Default::default() };

@@ -1,4 +1,5 @@
 //! Whether somebody is known shows neither in what is answered nor in how long that takes (O8).
+#![expect(clippy::cast_precision_loss, reason = "counts of timings are small")]
 
 use std::time::Instant;
 

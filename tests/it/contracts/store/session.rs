@@ -32,7 +32,7 @@ async fn a_first_sign_in_opens_the_account_and_later_ones_find_it(backend: Backe
     let store = fixture.store();
     let mail = Identifier::Email(EmailAddress::parse("Somebody@example.com").unwrap());
     for identifier in [phone(1), mail] {
-        assert!(!store.locale_of(&identifier).await.unwrap().is_some());
+        assert!(store.locale_of(&identifier).await.unwrap().is_none());
         let cause = fixture.cause();
         let opened = store.open_session(sign_in(&identifier, new_session(fixture.now), &cause)).await.unwrap();
         let Opened::Session { account, session, created: true, .. } = opened else { panic!("{opened:?}") };
