@@ -43,7 +43,8 @@ pub enum OwnerError {
 
 impl Owners {
     /// Makes the phone number or mail address that a code was sent to the owner's own. The same owner with the same code
-    /// gets the same answer for as long as the code counts.
+    /// is answered again for as long as the code counts; but it changes what it changes once, so that nobody can bring an
+    /// identifier back that the owner has replaced since.
     pub async fn change_identifier(
         &self,
         owner: AccountId,
@@ -54,12 +55,16 @@ impl Owners {
     ) -> Result<Account, OwnerError> {
         let user = self.user(b"change-identifier", owner, challenge, code);
         let proof = self.codes.redeem(challenge, code, Purpose::ChangeIdentifier, &user, network).await?;
+        if self.codes.was_carried_out(challenge).await.map_err(CodeError::from)? {
+            return self.store.account(owner).await?.ok_or(OwnerError::NotFound);
+        }
         let (this, cause) = (self.clone(), cause.clone());
         // To its end, even when the caller goes away in the middle: whoever has the old one must be told.
         let change = async move {
             let new = proof.identifier;
             let change = this.store.change_identifier(owner, &new, &cause).await?;
             if let IdentifierChange::Changed { before, .. } = &change {
+                this.codes.carried_out(challenge).await;
                 this.tell_of_change(before, &new, &cause);
             }
             Ok::<_, StoreError>(change)

@@ -55,6 +55,10 @@ pub(super) fn used_key(id: ChallengeId) -> String {
     format!("{{otp:{id}}}:used")
 }
 
+pub(super) fn carried_out_key(id: ChallengeId) -> String {
+    format!("{{otp:{id}}}:carried_out")
+}
+
 pub(super) fn repetitions_key(id: ChallengeId) -> String {
     format!("{{otp:{id}}}:repetitions")
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use self::kept::{Answered, Kept, challenge_key, decode, encode, guesses_key, message_key, repetitions_key, used_key};
+use self::kept::{
+    Answered, Kept, carried_out_key, challenge_key, decode, encode, guesses_key, message_key, repetitions_key, used_key,
+};
 use super::unseen::unseen;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
@@ -303,6 +305,20 @@ impl Codes {
         if let Err(error) = self.cache.delete(&used_key(id)).await {
             tracing::debug!(%error, "a code stays used up");
         }
+    }
+
+    /// Notes that what a code was used for has been carried out, so that the same use does not carry it out once more.
+    pub async fn carried_out(&self, id: ChallengeId) {
+        let messages = i32::try_from(self.settings.messages).unwrap_or(i32::MAX);
+        let until = self.clock.now() + REPETITION_WINDOW.max(self.settings.lifetime * messages);
+        if let Err(error) = self.cache.put(&carried_out_key(id), b"1", until).await {
+            tracing::debug!(%error, "a code can be used for the same once more");
+        }
+    }
+
+    /// Whether what a code was used for has been carried out.
+    pub async fn was_carried_out(&self, id: ChallengeId) -> Result<bool, CacheError> {
+        Ok(self.cache.get(&carried_out_key(id)).await?.is_some())
     }
 
     /// Forgets a challenge whose code has served. Its mark of use stays, so that nothing can bring it back.

@@ -7,12 +7,13 @@ use countersign::proto::v1;
 use tonic::Code;
 
 use super::{change_identifier, code_for, profile, reason, update};
-use crate::harness::{Backend, TestApp, bearer, details, mail_address, on_both_backends, phone_number};
+use crate::harness::{Backend, TestApp, bearer, details, figure, mail_address, on_both_backends, phone_number};
 
 on_both_backends!(
     a_proved_number_takes_the_place_of_the_old_one_and_the_old_one_is_told,
     a_mail_address_is_added_and_the_phone_is_told,
     the_same_code_gets_the_same_answer_while_it_counts,
+    o13_a_code_changes_an_identifier_once,
     what_somebody_else_has_proved_is_not_to_be_had,
     a_claim_gives_way_to_a_proof,
     only_a_code_for_this_and_for_nobody_else_counts,
@@ -64,6 +65,22 @@ async fn the_same_code_gets_the_same_answer_while_it_counts(backend: Backend) {
     app.message_to("+989120000001", "identifier_changed").await;
     app.advance(121);
     assert_eq!(reason(change_identifier(&app, &person, &proof).await), "INVALID_CREDENTIALS");
+    app.stop().await;
+}
+
+/// Threat O13: a replay does not bring back what has been replaced since.
+async fn o13_a_code_changes_an_identifier_once(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let person = app.sign_in("09120000001").await;
+    let first = code_for(&app, phone_number("09120000002"), NEW).await;
+    change_identifier(&app, &person, &first).await.unwrap();
+    let second = code_for(&app, phone_number("09120000003"), NEW).await;
+    let account = change_identifier(&app, &person, &second).await.unwrap();
+    for _ in 0..figure(1_000, 50) {
+        assert_eq!(change_identifier(&app, &person, &first).await.unwrap(), account);
+    }
+    assert_eq!(profile(&app, &person).await.phone, "+989120000003");
+    assert_eq!(app.rows("events WHERE kind = 'account.identifier_changed'").await, 2);
     app.stop().await;
 }
 
