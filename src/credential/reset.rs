@@ -46,6 +46,8 @@ pub struct Resets {
 pub struct Reset {
     /// Whose password may be set.
     pub account: AccountId,
+    /// A digest of where it went: once that is no longer the account's own, the link is void.
+    sent_to: [u8; 32],
     /// A digest of the hash that the account had then: once the password is another, the link is void.
     replaces: [u8; 32],
     expires_at: DateTime<Utc>,
@@ -138,7 +140,8 @@ impl Resets {
         }
         let token = Secret::new(URL_SAFE_NO_PAD.encode(Random.bytes::<32>()));
         let expires_at = now + self.settings.reset_lifetime;
-        let reset = Reset { account: account.id, replaces: self.digest_of(&account), expires_at };
+        let sent_to = self.digest_of_place(&identifier);
+        let reset = Reset { account: account.id, sent_to, replaces: self.digest_of(&account), expires_at };
         self.keep(&token, &reset).await?;
         let url = Secret::new(self.settings.reset_url.replace(PLACEHOLDER, token.expose()));
         place.send(Message {
@@ -172,7 +175,14 @@ impl Resets {
     /// Whether a link is for the account as it is now.
     #[must_use]
     pub fn holds(&self, reset: &Reset, account: &Account) -> bool {
-        reset.account == account.id && bool::from(reset.replaces.ct_eq(&self.digest_of(account)))
+        // A link that waits in a mailbox which the owner has given up, or lost, must not lead into the account.
+        let own = [account.phone.clone().map(Identifier::Phone), account.email.clone().map(Identifier::Email)];
+        let still_theirs = own.iter().flatten().any(|own| reset.sent_to.ct_eq(&self.digest_of_place(own)).into());
+        reset.account == account.id && still_theirs && bool::from(reset.replaces.ct_eq(&self.digest_of(account)))
+    }
+
+    fn digest_of_place(&self, identifier: &Identifier) -> [u8; 32] {
+        self.mac.mac(&[b"reset-to", identifier.as_str().as_bytes()])
     }
 
     fn digest_of(&self, account: &Account) -> [u8; 32] {

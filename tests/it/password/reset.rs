@@ -21,6 +21,7 @@ on_both_backends!(
     nobody_hears_of_strangers_and_unproved_addresses,
     an_unfit_password_costs_no_proof,
     a_link_dies_with_its_time_and_its_password,
+    a_link_dies_with_the_address_it_went_to,
     a_blocked_account_stays_as_it_is,
     o13_a_thousand_replays_set_one_password,
 );
@@ -225,6 +226,23 @@ async fn a_link_dies_with_its_time_and_its_password(backend: Backend) {
         assert_eq!(reason(set(&app, Proof::ResetToken(token.to_owned()), OTHER).await), "INVALID_CREDENTIALS");
     }
     assert!(!is_usable(&app, &tokens).await);
+    app.stop().await;
+}
+
+/// Whoever reads a mailbox that the owner has given up finds nothing of use there.
+async fn a_link_dies_with_the_address_it_went_to(backend: Backend) {
+    let app = TestApp::with(backend, &[URL]).await;
+    let tokens = by_mail(&app, "old@example.org").await;
+    ask(&app, mail_address("old@example.org"), "").await.unwrap();
+    let link = Proof::ResetToken(token(&app, "old@example.org", 1).await);
+    let id = challenge(&app, mail_address("new@example.org"), OtpPurpose::ChangeIdentifier).await.challenge_id;
+    let change = v1::ChangeIdentifierRequest { code: app.code(&id).await, challenge_id: id };
+    app.node().accounts().change_identifier(bearer(change, &tokens.access_token)).await.unwrap();
+    assert_eq!(reason(set(&app, link, OTHER).await), "INVALID_CREDENTIALS");
+    assert!(is_usable(&app, &tokens).await);
+    // One that went to the new one serves.
+    ask(&app, mail_address("new@example.org"), "").await.unwrap();
+    set(&app, Proof::ResetToken(token(&app, "new@example.org", 1).await), OTHER).await.unwrap();
     app.stop().await;
 }
 
