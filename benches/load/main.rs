@@ -17,6 +17,7 @@ mod child;
 mod client;
 mod connection;
 mod cores;
+mod database;
 mod echo;
 mod figures;
 mod footprint;

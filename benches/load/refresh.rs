@@ -6,18 +6,16 @@ use chrono::TimeDelta;
 use countersign::clock::Clock;
 use countersign::proto::v1::token_service_client::TokenServiceClient;
 use countersign::proto::v1::{RefreshRequest, Tokens};
-use futures_util::future::try_join_all;
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use tokio::time::Instant;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::client::Window;
+use crate::database::Database;
 use crate::figures::{Budget, Figure, Report};
-use crate::rounds::{Plan, median};
+use crate::rounds::{Plan, median, repeat};
 use crate::server::Server;
-use crate::{Result, people, services};
+use crate::{Result, people};
 
 /// What is measured here.
 pub(crate) const FIGURES: &[&str] = &["refresh_postgres", "bare_update_postgres"];
@@ -52,7 +50,7 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
 
 /// The rates of both, round by round.
 async fn compare(core: usize, plan: Plan, url: &str) -> Result<(Vec<f64>, Vec<f64>)> {
-    let server = Server::on(core, url).await?;
+    let server = Server::on(core, url, &[]).await?;
     let mut tokens = people::sign_in(&server, 2 * CONCURRENCY).await?;
     let mut rows = tokens.split_off(CONCURRENCY).iter().map(session).collect::<Result<Vec<_>>>()?;
     let client = TokenServiceClient::new(server.channel.clone());
@@ -69,27 +67,6 @@ async fn compare(core: usize, plan: Plan, url: &str) -> Result<(Vec<f64>, Vec<f6
     }
     pool.close().await;
     Ok((refreshes, updates))
-}
-
-/// Lets each item be worked on without a pause. Says how often in a second that was in all, and what became of the items.
-async fn repeat<T, F>(items: Vec<T>, window: Window, work: impl Fn(T) -> F) -> Result<(f64, Vec<T>)>
-where
-    F: Future<Output = Result<T>>,
-{
-    let begin = Instant::now() + window.warm_up;
-    let end = begin + window.measured;
-    let work = &work;
-    let done = try_join_all(items.into_iter().map(|mut item| async move {
-        let mut count = 0_u32;
-        while Instant::now() < end {
-            item = work(item).await?;
-            count += u32::from((begin..end).contains(&Instant::now()));
-        }
-        Result::Ok((count, item))
-    }))
-    .await?;
-    let (counts, items): (Vec<_>, Vec<_>) = done.into_iter().unzip();
-    Ok((f64::from(counts.iter().sum::<u32>()) / window.measured.as_secs_f64(), items))
 }
 
 /// Exchanges a refresh token for its successor.
@@ -117,39 +94,4 @@ fn session(tokens: &Tokens) -> Result<Uuid> {
     let claims = tokens.access_token.split('.').nth(1).ok_or("an access token without claims")?;
     let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
     Ok(claims["sid"].as_str().ok_or("an access token without a session")?.parse()?)
-}
-
-/// A database of this run's own.
-struct Database {
-    server: String,
-    name: String,
-    url: String,
-}
-
-impl Database {
-    async fn create() -> Result<Self> {
-        let server = services::postgres()?;
-        let name = format!("countersign_bench_{}", std::process::id());
-        let mut connection = PgConnection::connect(&server).await?;
-        let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;
-        if fsync != "on" {
-            return Err(
-                "the PostgreSQL server does not flush to disk, which nobody's does: use `scripts/with-services \
-                        --durable`"
-                    .into(),
-            );
-        }
-        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await?;
-        let (base, options) = server.split_once('?').map_or((server.as_str(), ""), |(base, options)| (base, options));
-        let (base, _) = base.rsplit_once('/').ok_or("the PostgreSQL URL does not name a database")?;
-        let url = format!("{base}/{name}?{options}");
-        Ok(Self { server, name, url })
-    }
-
-    async fn drop(self) -> Result<()> {
-        let mut connection = PgConnection::connect(&self.server).await?;
-        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
-        Ok(())
-    }
 }

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
 use crate::Result;
 use crate::client::{self, Measurement, Target, Window};
 
@@ -63,6 +66,27 @@ impl Series {
             )
         })
     }
+}
+
+/// Lets each item be worked on without a pause. Says how often in a second that was in all, and what became of the items.
+pub(crate) async fn repeat<T, F>(items: Vec<T>, window: Window, work: impl Fn(T) -> F) -> Result<(f64, Vec<T>)>
+where
+    F: Future<Output = Result<T>>,
+{
+    let begin = Instant::now() + window.warm_up;
+    let end = begin + window.measured;
+    let work = &work;
+    let done = try_join_all(items.into_iter().map(|mut item| async move {
+        let mut count = 0_u32;
+        while Instant::now() < end {
+            item = work(item).await?;
+            count += u32::from((begin..end).contains(&Instant::now()));
+        }
+        Result::Ok((count, item))
+    }))
+    .await?;
+    let (counts, items): (Vec<_>, Vec<_>) = done.into_iter().unzip();
+    Ok((f64::from(counts.iter().sum::<u32>()) / window.measured.as_secs_f64(), items))
 }
 
 /// The middle of some values; of an even number, the mean of the two in the middle.

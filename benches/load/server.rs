@@ -39,8 +39,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ("COUNTERSIGN__GRPC__WORKERS", "1"),
     ("COUNTERSIGN__CACHE__URL", "memory:"),
     ("COUNTERSIGN__TOKEN__ACCESS_LIFETIME", "1h"),
-    ("COUNTERSIGN__LIMITS__CODES_PER_NETWORK__COUNT", "1000000"),
-    ("COUNTERSIGN__LIMITS__CODES_IN_ALL__COUNT", "1000000"),
+    // Codes are asked for first and used later, all from one address.
+    ("COUNTERSIGN__OTP__LIFETIME", "1h"),
+    ("COUNTERSIGN__NOTIFY__QUEUE", "1000000"),
+];
+/// Limits that are counted all the same, but have room for everything.
+const LIMITS: &[&str] = &[
+    "CODES_PER_IDENTIFIER_AND_NETWORK__COUNT",
+    "CODES_PER_IDENTIFIER__COUNT",
+    "CODES_PER_NETWORK__COUNT",
+    "CODES_IN_ALL__COUNT",
+    "UNUSED_CODES__NETWORK",
+    "FAILED_CODES__COUNT",
+    "FAILED_PASSWORDS__COUNT",
+    "ATTEMPTS_PER_IDENTIFIER__COUNT",
+    "ATTEMPTS_PER_NETWORK__COUNT",
+    "REGISTRATIONS_PER_NETWORK__COUNT",
 ];
 
 impl Server {
@@ -52,12 +66,12 @@ impl Server {
     /// Starts the embedded variant with the database that another left behind.
     pub(crate) async fn in_folder(core: usize, folder: TempDir) -> Result<Self> {
         let database = embedded_database(&folder);
-        Self::start(core, folder, &database).await
+        Self::start(core, folder, &database, &[]).await
     }
 
-    /// Starts it on a database server.
-    pub(crate) async fn on(core: usize, database: &str) -> Result<Self> {
-        Self::start(core, TempDir::with_prefix("countersign-bench-")?, database).await
+    /// Starts it on a database server, with settings of its own.
+    pub(crate) async fn on(core: usize, database: &str, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start(core, TempDir::with_prefix("countersign-bench-")?, database, settings).await
     }
 
     /// Ends it, and leaves its database.
@@ -65,7 +79,7 @@ impl Server {
         self.folder
     }
 
-    async fn start(core: usize, folder: TempDir, database: &str) -> Result<Self> {
+    async fn start(core: usize, folder: TempDir, database: &str, settings: &[(&str, &str)]) -> Result<Self> {
         let (grpc, http) = (free_port()?, free_port()?);
         let log = folder.path().join("log");
         let output = File::create(&log)?;
@@ -78,6 +92,8 @@ impl Server {
             .current_dir(folder.path())
             .env("NO_COLOR", "1")
             .envs(SETTINGS.iter().copied())
+            .envs(LIMITS.iter().map(|limit| (format!("COUNTERSIGN__LIMITS__{limit}"), "4000000000")))
+            .envs(settings.iter().copied())
             .env("COUNTERSIGN__DATABASE__URL", database)
             .env("COUNTERSIGN__GRPC__LISTEN", grpc.to_string())
             .env("COUNTERSIGN__HTTP__LISTEN", http.to_string())
