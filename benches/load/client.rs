@@ -1,5 +1,6 @@
 //! The load generator: connections, their sockets and the window that is measured.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::Result;
 use crate::child::CpuTime;
@@ -110,6 +111,11 @@ async fn wait(connections: &mut JoinSet<Result<Histogram>>, duration: Duration) 
 async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<AtomicU8>) -> Result<Histogram> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    let mut clock = load.every.map(interval);
+    if let Some(clock) = &mut clock {
+        // After a pause of this process, a burst would measure itself.
+        clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    }
     let mut connection = Connection::new(load, &address.to_string(), place);
     let mut latencies = Histogram::new();
     let mut buffer = vec![0; BUFFER];
@@ -117,7 +123,18 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
     loop {
         send(&stream, connection.out())?;
         let read = if connection.out().is_empty() {
-            stream.read(&mut buffer[filled..]).await?
+            tokio::select! {
+                biased;
+                read = stream.read(&mut buffer[filled..]) => read?,
+                () = due(&mut clock) => {
+                    if phase.load(Ordering::Relaxed) != DRAINING {
+                        connection.begin();
+                    } else if connection.is_idle() {
+                        return Ok(latencies);
+                    }
+                    continue;
+                }
+            }
         } else {
             stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
             let Some(read) = would_block(stream.try_read(&mut buffer[filled..]))? else { continue };
@@ -138,6 +155,14 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
         if now == DRAINING && connection.is_idle() {
             return Ok(latencies);
         }
+    }
+}
+
+/// Waits for the time of the next call, where calls begin by the clock.
+async fn due(clock: &mut Option<Interval>) {
+    match clock {
+        Some(clock) => drop(clock.tick().await),
+        None => pending().await,
     }
 }
 

@@ -89,14 +89,21 @@ impl Connection {
         self.settled && self.calls.is_empty()
     }
 
+    /// Begins a call because it is time for one.
+    pub(crate) fn begin(&mut self) {
+        if self.settled {
+            self.call(Instant::now());
+        }
+    }
+
     /// Reads the complete frames in `bytes` and says how many bytes that were. Each finished call is reported to `done` with
-    /// its latency, and followed by another unless `draining`.
+    /// its latency, and followed by another unless `draining`, or unless calls begin by the clock.
     pub(crate) fn receive(&mut self, bytes: &[u8], draining: bool, mut done: impl FnMut(Duration)) -> Result<usize> {
         let now = Instant::now();
         let mut used = 0;
         while let Some(frame) = Frame::parse(&bytes[used..]) {
             used += frame.len();
-            if self.handle(&frame, now, &mut done)? && !draining {
+            if self.handle(&frame, now, &mut done)? && !draining && self.load.every.is_none() {
                 self.call(now);
             }
         }
@@ -170,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Takes in the server's settings; the first ones start the calls.
+    /// Takes in the server's settings; the first ones let calls begin.
     fn settle(&mut self, frame: &Frame<'_>, now: Instant) -> Result<()> {
         for (setting, value) in frame.settings() {
             match setting {
@@ -189,7 +196,8 @@ impl Connection {
         frame::write(&mut self.out, frame::SETTINGS, frame::ACK, 0, &[]);
         if !self.settled {
             self.settled = true;
-            for _ in 0..self.load.streams {
+            let at_once = if self.load.every.is_none() { self.load.streams } else { 0 };
+            for _ in 0..at_once {
                 self.call(now);
             }
         }

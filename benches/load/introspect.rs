@@ -2,7 +2,9 @@
 //! same sizes, and a thousand at a time beside one.
 
 use countersign::proto::v1::token_service_client::TokenServiceClient;
-use countersign::proto::v1::{BatchIntrospectRequest, BatchIntrospectResponse, IntrospectRequest, IntrospectResponse};
+use countersign::proto::v1::{
+    BatchIntrospectRequest, BatchIntrospectResponse, IntrospectRequest, IntrospectResponse, Tokens,
+};
 use prost::Message;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
@@ -80,8 +82,12 @@ pub(crate) struct Questions {
 impl Questions {
     /// Signs people in, and asks about one of their tokens.
     pub(crate) async fn ask(server: &Server) -> Result<Self> {
+        Self::about(server, people::sign_in(server, TOKENS as usize).await?).await
+    }
+
+    /// Asks about one of these tokens.
+    pub(crate) async fn about(server: &Server, people: Vec<Tokens>) -> Result<Self> {
         let bearer = server.api_key()?;
-        let people = people::sign_in(server, TOKENS as usize).await?;
         let tokens: Vec<_> = people.into_iter().map(|tokens| tokens.access_token).collect();
         let token = tokens.first().ok_or("nobody has signed in")?.clone();
 
@@ -103,6 +109,7 @@ impl Questions {
             accept: |message| IntrospectResponse::decode(message).is_ok_and(|answer| answer.active),
             connections: CONNECTIONS,
             streams: STREAMS,
+            every: None,
         }
     }
 

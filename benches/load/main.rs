@@ -22,9 +22,11 @@ mod echo;
 mod figures;
 mod footprint;
 mod frame;
+mod hashing;
 mod histogram;
 mod introspect;
 mod options;
+mod passwords;
 mod people;
 mod refresh;
 mod request;
@@ -63,6 +65,10 @@ fn run() -> Result<ExitCode> {
         echo::serve(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments.next_if(|argument| argument == hashing::ARGUMENT).is_some() {
+        hashing::serve(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(options) = Options::parse(arguments)? else {
         eprintln!("load: to be run by `cargo bench`; there is nothing to test here");
         return Ok(ExitCode::SUCCESS);
@@ -85,6 +91,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(revocations::FIGURES) {
             revocations::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(passwords::FIGURES) {
+            passwords::measure(core, plan, &mut report).await?;
         }
         if options.wants(refresh::FIGURES) {
             refresh::measure(core, plan, &mut report).await?;

@@ -1,10 +1,16 @@
 //! What was asked for on the command line.
 
-use crate::{Result, footprint, introspect, refresh, revocations, unary};
+use crate::{Result, footprint, introspect, passwords, refresh, revocations, unary};
 
 /// The names of all figures.
-const KNOWN: &[&[&str]] =
-    &[footprint::FIGURES, introspect::FIGURES, unary::FIGURES, revocations::FIGURES, refresh::FIGURES];
+const KNOWN: &[&[&str]] = &[
+    footprint::FIGURES,
+    introspect::FIGURES,
+    unary::FIGURES,
+    revocations::FIGURES,
+    passwords::FIGURES,
+    refresh::FIGURES,
+];
 
 /// What was asked for.
 pub(crate) struct Options {

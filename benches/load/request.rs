@@ -1,5 +1,7 @@
 //! What is asked of a target, over and over, and what counts as an answer.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 use prost::Message;
 
@@ -19,6 +21,9 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     /// How many calls are under way at any time on each of them.
     pub(crate) streams: usize,
+    /// How long after one call the next begins on each connection, whatever has become of the first; then `streams` is only
+    /// how many the server must allow. Otherwise each answer is followed by a call.
+    pub(crate) every: Option<Duration>,
 }
 
 /// A message with the prefix that gRPC puts before it: not compressed, and its length.

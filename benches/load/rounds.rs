@@ -23,6 +23,11 @@ impl Plan {
         let window = Window { warm_up: Duration::from_millis(warm_up), measured: Duration::from_millis(measured) };
         Self { rounds, window }
     }
+
+    /// The same with longer windows, for what happens only some dozens of times in a second.
+    pub(crate) fn longer(self) -> Self {
+        Self { window: Window { measured: self.window.measured * 3, ..self.window }, ..self }
+    }
 }
 
 /// What one target showed, round by round.
@@ -40,6 +45,11 @@ pub(crate) async fn interleaved<const N: usize>(targets: [&Target; N], plan: Pla
 }
 
 impl Series {
+    /// What was measured otherwise than in turns with nothing else.
+    pub(crate) const fn of(rounds: Vec<Measurement>) -> Self {
+        Self(rounds)
+    }
+
     /// The median of something measured.
     pub(crate) fn median(&self, of: impl Fn(&Measurement) -> f64) -> f64 {
         median(self.0.iter().map(of).collect())

@@ -1,6 +1,7 @@
 //! The real server: the binary of this crate, in a folder of its own, configured through its environment as anybody would.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("COUNTERSIGN__GRPC__WORKERS", "1"),
     ("COUNTERSIGN__CACHE__URL", "memory:"),
     ("COUNTERSIGN__TOKEN__ACCESS_LIFETIME", "1h"),
+    // What it would choose on one core.
+    ("COUNTERSIGN__PASSWORD__THREADS", "1"),
     // Codes are asked for first and used later, all from one address.
     ("COUNTERSIGN__OTP__LIFETIME", "1h"),
     ("COUNTERSIGN__NOTIFY__QUEUE", "1000000"),
@@ -119,6 +122,17 @@ impl Server {
     /// What it has printed, to either output.
     pub(crate) fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// The same from a place on, and where that ends: after the last whole line.
+    pub(crate) fn log_after(&self, place: u64) -> Result<(String, u64)> {
+        let mut file = File::open(&self.log)?;
+        file.seek(SeekFrom::Start(place))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        let end = place + text.len() as u64;
+        Ok((text, end))
     }
 
     /// The API key that it prints in development.

@@ -39,6 +39,7 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
         accept: is_echo,
         connections: CONNECTIONS,
         streams: STREAMS,
+        every: None,
     };
     let echoes = Echoes::start(core, &load, ANSWER)?;
     let [lean, default] = echoes.targets();
@@ -64,6 +65,7 @@ impl Echoes {
             accept: is_echo,
             connections: like.connections,
             streams: like.streams,
+            every: None,
         };
         let lean = echo::start(core, Runtime::CurrentThread, answer)?;
         let default = echo::start(core, Runtime::Default, answer)?;
