@@ -174,7 +174,12 @@ async fn f6_a_provider_that_takes_half_a_minute_delays_nobody_and_nobody_gets_tw
     let _alone = storm().await;
     let slow = Provider::start(Answer::Never).await;
     let second = Provider::answering(201, &twilio(None)).await;
-    let settings = [("limits.codes_per_network.count", "100000"), ("notify.failures", "3")];
+    let settings = [
+        ("limits.codes_per_network.count", "100000"),
+        ("limits.unused_codes.network", "100000"),
+        ("limits.unused_codes.prefix", "100000"),
+        ("notify.failures", "3"),
+    ];
     let app = with_two(backend, &slow.url, &second.url, &settings).await;
     let intents = figure(1_000, 100);
     let mut took = Vec::new();
