@@ -30,7 +30,6 @@ CREATE INDEX accounts_by_last_name ON accounts (lower(last_name COLLATE "C"));
 -- Few have roles, and few are shut.
 CREATE INDEX accounts_with_roles ON accounts (id) WHERE roles <> '';
 CREATE INDEX accounts_not_active ON accounts (id) WHERE state <> 'active';
-CREATE INDEX accounts_by_time ON accounts (created_at);
 CREATE UNIQUE INDEX accounts_by_national_id ON accounts (national_id_hash);
 CREATE UNIQUE INDEX accounts_by_creation ON accounts (created_by);
 
@@ -40,3 +39,6 @@ ALTER TABLE sessions ADD COLUMN upgraded_from UUID;
 -- Which request did it.
 ALTER TABLE events ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
 CREATE INDEX events_of_account ON events (account_id, id);
+-- Among millions of sign-ins, what one operator did, and what happens once a year.
+CREATE INDEX events_by_actor ON events (actor, id);
+CREATE INDEX events_by_kind ON events (kind, id);

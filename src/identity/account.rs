@@ -87,7 +87,7 @@ impl Accounts {
         self.store.change_account(id, &change, Some(cause.at), cause).await?.ok_or(AccountError::NotFound)
     }
 
-    /// Accounts that a filter lets through, the latest to come here first, from below a cursor.
+    /// Accounts that a filter lets through, the latest created first, from below a cursor.
     pub async fn list(
         &self,
         filter: &AccountFilter,

@@ -1,9 +1,15 @@
 //! Accounts, found by what an operator looks for.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
+use super::event::first_id;
 use super::{Store, StoreError, on_pool};
 use crate::model::{Account, AccountId, AccountState, EmailAddress, Phone, Role};
+
+/// An account's identifier begins with the time of its creation, give or take what lies between making the one and noting
+/// the other. So a span of time is, at most this much wider, a span of the primary key.
+const SLACK: TimeDelta = TimeDelta::hours(1);
 
 /// Which accounts. What is left out does not restrict.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +52,7 @@ macro_rules! is_named {
 macro_rules! accounts_where {
     ($first:expr, $bytewise:literal) => {
         concat!(
-            "SELECT * FROM accounts WHERE ", $first, " ($1 IS NULL OR id < $1)
+            "SELECT * FROM accounts WHERE ", $first, " id < $1 AND id >= $12
              AND ($2 IS NULL OR $2 = CASE WHEN state = 'blocked' AND blocked_until <= $3 THEN 'active' ELSE state END)
              AND ($4 IS NULL OR phone = $4 OR claimed_phone = $4)
              AND ($5 IS NULL OR email = $5 OR claimed_email = $5)
@@ -68,10 +74,10 @@ macro_rules! statement {
             AccountFilter { email: Some(_), .. } => {
                 accounts_where!("(email = $5 OR claimed_email = $5) AND", $bytewise)
             }
+            AccountFilter { role: Some(_), .. } => accounts_where!("roles <> '' AND", $bytewise),
             AccountFilter { name_prefix: Some(_), .. } => {
                 accounts_where!(concat!(is_named!($bytewise), " AND"), $bytewise)
             }
-            AccountFilter { role: Some(_), .. } => accounts_where!("roles <> '' AND", $bytewise),
             AccountFilter { state: Some(AccountState::Blocked | AccountState::Deleted), .. } => {
                 accounts_where!("state <> 'active' AND", $bytewise)
             }
@@ -81,7 +87,7 @@ macro_rules! statement {
 }
 
 impl Store {
-    /// Accounts that a filter lets through, the latest to come here first, from below a cursor.
+    /// Accounts that a filter lets through, the latest created first, from below a cursor.
     pub async fn accounts_where(
         &self,
         filter: &AccountFilter,
@@ -97,14 +103,17 @@ impl Store {
         // No name has the last code point there is, which is no character.
         let to = from.as_ref().map(|prefix| format!("{prefix}\u{10ffff}"));
         let role = filter.role.as_ref().map(|role| format!("% {} %", escaped(role.as_str())));
+        let ceiling = filter.created_before.map_or(Uuid::max(), |before| first_id(before + SLACK));
+        let below = below.map_or(ceiling, |below| below.0.min(ceiling));
+        let floor = filter.created_from.map_or(Uuid::nil(), |from| first_id(from - SLACK));
         let accounts = on_pool!(self, pool => sqlx::query_as(statement)
-            .bind(below.map(|id| id.0))
+            .bind(below)
             .bind(filter.state.map(AccountState::as_str)).bind(now)
             .bind(filter.phone.as_ref().map(Phone::as_str)).bind(filter.email.as_ref().map(EmailAddress::as_str))
             .bind(from.as_deref()).bind(to.as_deref())
             .bind(role.as_deref())
             .bind(filter.created_from).bind(filter.created_before)
-            .bind(limit)
+            .bind(limit).bind(floor)
             .fetch_all(pool).await)?;
         Ok(accounts)
     }

@@ -69,8 +69,12 @@ impl Store {
         below: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<Event>, StoreError> {
-        let statement =
-            if filter.account_id.is_some() { events_where!("account_id = $3 AND") } else { events_where!("") };
+        let statement = match filter {
+            EventFilter { account_id: Some(_), .. } => events_where!("account_id = $3 AND"),
+            EventFilter { actor: Some(_), .. } => events_where!("actor = $5 AND"),
+            EventFilter { kind: Some(_), .. } => events_where!("kind = $4 AND"),
+            _ => events_where!(""),
+        };
         // An event's identifier begins with its time, so that a span of time is a span of the primary key.
         let ceiling = filter.before.map_or(Uuid::max(), |before| first_id(before + TimeDelta::milliseconds(1)));
         let below = below.map_or(ceiling, |below| below.min(ceiling));
@@ -85,7 +89,7 @@ impl Store {
 }
 
 /// No identifier that was made in this millisecond or later is smaller.
-fn first_id(at: DateTime<Utc>) -> Uuid {
+pub(super) fn first_id(at: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
