@@ -5,6 +5,34 @@ use super::event::record_event;
 use super::{Store, StoreError, in_transaction};
 use crate::model::{Account, AccountId, Cause, EventKind, Identifier};
 
+/// Takes an identifier that its owner has proved from all who only said that it was theirs. It is a change to their accounts,
+/// and recorded as one.
+macro_rules! free_claims {
+    ($tx:expr, $identifier:expr, $owner:expr, $cause:expr) => {{
+        use $crate::model::{AccountId, Actor, Cause, EventKind, Identifier};
+        let (identifier, owner, cause): (&Identifier, AccountId, &Cause) = ($identifier, $owner, $cause);
+        let (statement, column) = match identifier {
+            Identifier::Phone(_) => (
+                "UPDATE accounts SET claimed_phone = NULL WHERE claimed_phone = $1 AND id <> $2 RETURNING id",
+                "claimed_phone",
+            ),
+            Identifier::Email(_) => (
+                "UPDATE accounts SET claimed_email = NULL WHERE claimed_email = $1 AND id <> $2 RETURNING id",
+                "claimed_email",
+            ),
+        };
+        let freed: Vec<(uuid::Uuid,)> =
+            sqlx::query_as(statement).bind(identifier.as_str()).bind(owner.0).fetch_all(&mut *$tx).await?;
+        for (id,) in freed {
+            let actor = if cause.actor == Actor::Owner { Actor::Account(owner) } else { cause.actor };
+            let cause = Cause { actor, detail: column.to_owned(), ..cause.clone() };
+            $crate::store::event::record_event!($tx, EventKind::AccountUpdated, &cause, Some(AccountId(id)), None);
+        }
+    }};
+}
+
+pub(super) use free_claims;
+
 /// What became of the wish to have another identifier.
 #[derive(Clone, Debug)]
 pub enum IdentifierChange {
@@ -23,13 +51,11 @@ pub enum IdentifierChange {
     NotFound,
 }
 
-/// The statements for one kind of identifier: to lock the account, to free the identifier from those who only said that it
-/// was theirs, to take it.
+/// The statements for one kind of identifier: to lock the account, and to give it the identifier.
 macro_rules! statements {
     ($proved:literal, $claimed:literal, $also:literal) => {
         [
             concat!("UPDATE accounts SET ", $claimed, " = NULL WHERE id = $1 AND", usable!("$2"), " RETURNING *"),
-            concat!("UPDATE accounts SET ", $claimed, " = NULL WHERE ", $claimed, " = $1"),
             concat!("UPDATE accounts SET ", $proved, " = $2", $also, " WHERE id = $1 RETURNING *"),
         ]
     };
@@ -45,7 +71,7 @@ impl Store {
         new: &Identifier,
         cause: &Cause,
     ) -> Result<IdentifierChange, StoreError> {
-        let [lock, free, take] = match new {
+        let [lock, take] = match new {
             Identifier::Phone(_) => statements!(
                 "phone",
                 "claimed_phone",
@@ -61,7 +87,7 @@ impl Store {
             if before.owns(new) {
                 return Ok(IdentifierChange::Same(Box::new(before)));
             }
-            sqlx::query(free).bind(new.as_str()).execute(&mut *tx).await?;
+            free_claims!(tx, new, id, &cause);
             let taken = sqlx::query_as(take).bind(id.0).bind(new.as_str()).fetch_one(&mut *tx).await;
             let after: Account = match taken {
                 Ok(after) => after,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::event::record_event;
+use super::identifier::free_claims;
 use super::revocation::insert_revocation;
 use super::session::alive;
 use super::{Store, StoreError, in_transaction, on_pool};
@@ -164,6 +165,7 @@ macro_rules! note_sign_in {
         concat!(
             "UPDATE accounts SET last_login_at = $1,
                  state = CASE WHEN state = 'blocked' AND blocked_until <= $1 THEN 'active' ELSE state END,
+                 block_reason = CASE WHEN blocked_until <= $1 THEN '' ELSE block_reason END,
                  blocked_until = CASE WHEN blocked_until <= $1 THEN NULL ELSE blocked_until END
              WHERE ",
             $who,
@@ -238,11 +240,7 @@ impl Store {
             }
             if let Proved::Owner { identifier, .. } = new.proved {
                 // Whoever else only said that it was theirs, was wrong.
-                let statement = match identifier {
-                    Identifier::Phone(_) => "UPDATE accounts SET claimed_phone = NULL WHERE claimed_phone = $1 AND id <> $2",
-                    Identifier::Email(_) => "UPDATE accounts SET claimed_email = NULL WHERE claimed_email = $1 AND id <> $2",
-                };
-                sqlx::query(statement).bind(identifier.as_str()).bind(account.id.0).execute(&mut *tx).await?;
+                free_claims!(tx, identifier, account.id, new.cause);
             }
             let session: Option<Session> = sqlx::query_as(
                 "INSERT INTO sessions (id, account_id, generation, rotated_at, opened_by, opened_with, client_id, amr,
