@@ -75,13 +75,14 @@ macro_rules! usable {
 macro_rules! created_before {
     ($executor:expr, $intent:expr) => {{
         let intent: Intent = $intent;
-        let digest: Option<(Vec<u8>,)> = sqlx::query_as("SELECT created_with FROM accounts WHERE created_by = $1")
+        // With the person the digest is erased, because it is one of all that was said of them, the password included.
+        let digest: Option<(Option<Vec<u8>>,)> = sqlx::query_as("SELECT created_with FROM accounts WHERE created_by = $1")
             .bind(intent.request_id.0)
             .fetch_optional(&mut *$executor)
             .await?;
         match digest {
             None => None,
-            Some((digest,)) if digest != intent.digest => Some(Err(AccountConflict::IntentReused)),
+            Some((Some(digest),)) if digest != intent.digest => Some(Err(AccountConflict::IntentReused)),
             Some(_) => {
                 let account: Account = sqlx::query_as("SELECT * FROM accounts WHERE created_by = $1")
                     .bind(intent.request_id.0)

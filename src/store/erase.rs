@@ -22,7 +22,8 @@ impl Store {
                 "UPDATE accounts SET state = 'deleted', phone = NULL, email = NULL, claimed_phone = NULL,
                      claimed_email = NULL, first_name = '', last_name = '', roles = '', locale = '', metadata = '{}',
                      password_hash = NULL, blocked_until = NULL, block_reason = '', national_id_hash = NULL,
-                     identity_verified_at = NULL, identity_provider = '', full_name = '', birth_date = '', alive = NULL
+                     identity_verified_at = NULL, identity_provider = '', full_name = '', birth_date = '', alive = NULL,
+                     created_with = NULL
                  WHERE id = $1 AND state <> 'deleted' RETURNING id")
                 .bind(id.0)
                 .fetch_optional(&mut *tx).await?;
