@@ -87,6 +87,9 @@ impl Settings {
         for (name, value) in found {
             match self.values.get_mut(&name) {
                 None => self.complain(&name, &origin, "there is no such setting".to_owned()),
+                Some(_) if value.as_array().is_some_and(|items| !items.iter().all(Value::is_str)) => {
+                    self.complain(&name, &origin, "must be a list of texts".to_owned());
+                }
                 Some((current, set_by)) if current.same_type(&value) => {
                     *current = value;
                     *set_by = origin.clone();
