@@ -13,7 +13,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::{Accounts, NewPerson};
-use crate::model::{Account, AccountId, AccountState, EmailAddress, Locale, Phone, Region, Role};
+use crate::model::{Account, AccountId, AccountState, EmailAddress, Locale, Phone, Region, Role, parse_name};
 use crate::secret::Secret;
 use crate::store::AccountFilter;
 
@@ -130,7 +130,8 @@ impl AccountCommand {
                 println!("{}", account.id);
             }
             Self::List { state, role, name, limit } => {
-                let filter = AccountFilter { state, role, name_prefix: name, ..AccountFilter::default() };
+                let name_prefix = name.map(|prefix| self::name("--name", &prefix)).transpose()?;
+                let filter = AccountFilter { state, role, name_prefix, ..AccountFilter::default() };
                 for account in accounts.list(&filter, None, limit.into()).await? {
                     print_line(&account, cause.at);
                 }
@@ -158,22 +159,21 @@ impl AccountCommand {
 
 impl Create {
     fn person(self, region: Region) -> Result<NewPerson, Failure> {
-        for (option, name) in [("--first-name", &self.first_name), ("--last-name", &self.last_name)] {
-            if name.len() > 128 || name.chars().any(char::is_control) {
-                return Err(format!("{option} must be at most 128 bytes, without control characters").into());
-            }
-        }
         Ok(NewPerson {
             phone: self.phone.as_deref().map(|text| phone(text, region)).transpose()?,
             email: self.email.as_deref().map(email).transpose()?,
-            first_name: self.first_name,
-            last_name: self.last_name,
+            first_name: name("--first-name", &self.first_name)?,
+            last_name: name("--last-name", &self.last_name)?,
             roles: self.roles.into_iter().collect(),
             locale: self.locale.map(|locale| locale.as_str().to_owned()).unwrap_or_default(),
             password: self.password_file.as_deref().map(password).transpose()?,
             ..NewPerson::default()
         })
     }
+}
+
+fn name(option: &str, text: &str) -> Result<String, Failure> {
+    parse_name(text).map_err(|fault| format!("{option} {fault}").into())
 }
 
 fn phone(text: &str, region: Region) -> Result<Phone, Failure> {
