@@ -1,5 +1,6 @@
 //! Who one is, and what can be changed about it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
@@ -46,7 +47,8 @@ fn profile(given: Option<&v1::Account>, mask: Option<&prost_types::FieldMask>, f
     if paths.is_empty() {
         faults.add("update_mask", "must name at least one field");
     }
-    for path in paths {
+    // A field counts once, however often it is named.
+    for path in paths.iter().collect::<BTreeSet<_>>() {
         match path.as_str() {
             "first_name" => profile.first_name = Some(faults.name("account.first_name", &given.first_name)),
             "last_name" => profile.last_name = Some(faults.name("account.last_name", &given.last_name)),
