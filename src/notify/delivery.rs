@@ -94,12 +94,13 @@ impl Delivery {
     /// Sends a message, by the second way only where the first surely did not.
     pub(super) async fn deliver(&self, message: Message) {
         let (id, channel) = (message.id, message.channel.as_str());
-        let now = self.clock.now();
-        if expires_at(&message.content).is_some_and(|end| end <= now) {
-            self.metrics.message(channel, "none", "dropped");
-            return warn!(message_id = %id, channel, "message dropped: it had expired before its turn came");
-        }
         for way in self.ways(message.channel) {
+            // Asked before each: a first way may have taken its time to say no.
+            let now = self.clock.now();
+            if expires_at(&message.content).is_some_and(|end| end <= now) {
+                self.metrics.message(channel, "none", "dropped");
+                return warn!(message_id = %id, channel, "message dropped: it had expired before its turn came");
+            }
             let Ok(permit) = way.breaker.admit() else {
                 self.metrics.message(channel, way.name, "breaker_open");
                 debug!(message_id = %id, channel, provider = way.name, "not asked, because it kept failing");
