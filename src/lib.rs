@@ -9,13 +9,12 @@
 //! - **The outside**: [`cli`] starts things, [`server`] listens, [`rpc`] speaks gRPC, [`http`] serves keys and health,
 //!   [`jobs`] is what a node does by itself. [`app`] puts together what they share, [`health`] tells what of it works.
 //! - **What it knows and decides**: [`session`], [`credential`], [`identity`], [`token`], [`guard`].
-//! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out.
-//! - **What all of them use**: [`model`], [`config`], [`clock`], [`metrics`], [`random`], [`secret`], [`root_key`].
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
 //!   [`connect`] outside systems that are asked.
-//! - **What all of them use**: [`model`], [`config`], [`clock`], [`breaker`], [`random`], [`secret`], [`root_key`].
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
+//!   [`breaker`], [`signature`].
 //!
-//! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a refresh and an introspection.
+//! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a guided sign-in, a refresh and others.
 
 pub mod app;
 pub mod breaker;

@@ -35,7 +35,6 @@ const ROOMS: &[(&str, &str)] = &[
     ("root_key", "random secret"),
     ("model", "secret"),
     ("proto", ""),
-    ("breaker", "clock"),
     ("signature", "secret"),
     ("metrics", ""),
     ("clock", ""),
