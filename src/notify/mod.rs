@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, OwnedPermit};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify as Signal, Semaphore};
 use tokio::task::JoinHandle;
 
 use self::delivery::Delivery;
@@ -34,6 +34,8 @@ pub struct Notifier {
     delivery: Arc<Delivery>,
     metrics: Metrics,
     default_locale: Locale,
+    /// That nothing more is to be taken in.
+    closing: Arc<Signal>,
     worker: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -82,9 +84,19 @@ impl Notifier {
         let delivery = Arc::new(Delivery::new(config, clock, metrics.clone(), observer)?);
         let all = u32::try_from(config.senders).unwrap_or(u32::MAX);
         let senders = Arc::new(Semaphore::new(config.senders));
-        let out = Arc::clone(&delivery);
+        let (out, closing) = (Arc::clone(&delivery), Arc::new(Signal::new()));
+        let closed = Arc::clone(&closing);
         let worker = tokio::spawn(async move {
-            while let Some(message) = waiting.recv().await {
+            loop {
+                let message = tokio::select! {
+                    message = waiting.recv() => message,
+                    // What has a place already is still handed in and sent.
+                    () = closed.notified() => {
+                        waiting.close();
+                        continue;
+                    }
+                };
+                let Some(message) = message else { break };
                 let Ok(sender) = Arc::clone(&senders).acquire_owned().await else { return };
                 let out = Arc::clone(&out);
                 tokio::spawn(async move {
@@ -96,7 +108,7 @@ impl Notifier {
             let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
         let worker = Arc::new(Mutex::new(Some(worker)));
-        Ok(Self { queue, delivery, metrics, default_locale: config.default_locale, worker })
+        Ok(Self { queue, delivery, metrics, default_locale: config.default_locale, closing, worker })
     }
 
     /// Whether messages can leave through this channel.
@@ -119,11 +131,10 @@ impl Notifier {
         })
     }
 
-    /// Waits until what was handed in has left, when no more can be: the last other clone must be gone.
-    pub async fn flush(self) {
-        let Self { queue, worker, .. } = self;
-        drop(queue);
-        if let Some(worker) = worker.lock().await.take() {
+    /// Takes nothing more in, and waits until what was handed in has left.
+    pub async fn close(&self) {
+        self.closing.notify_one();
+        if let Some(worker) = self.worker.lock().await.take() {
             let _ = worker.await;
         }
     }

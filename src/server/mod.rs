@@ -103,8 +103,7 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     end_of_jobs.pull();
     while jobs.join_next().await.is_some() {}
-    // On the heap: the whole application is taken apart in there.
-    Box::pin(close(app, drain)).await;
+    close(&app, drain).await;
     Ok(())
 }
 
@@ -136,21 +135,14 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
 }
 
 /// Lets messages that were promised leave, then goes.
-async fn close(app: Arc<App>, drain: Duration) {
-    let (store, vital, cache) = (app.store.clone(), app.vital.clone(), app.cache.clone());
-    match Arc::try_unwrap(app) {
-        Ok(App { notifier, codes, sessions, .. }) => {
-            drop((codes, sessions));
-            if tokio::time::timeout(drain, notifier.flush()).await.is_err() {
-                warn!("messages were still waiting when the time was up");
-            }
-        }
-        Err(_) => warn!("something still held on to the service when it ended; messages may be lost"),
+async fn close(app: &App, drain: Duration) {
+    if tokio::time::timeout(drain, app.notifier.close()).await.is_err() {
+        warn!("messages were still waiting when the time was up");
     }
     let closing = async {
-        cache.close().await;
-        store.close().await;
-        vital.close().await;
+        app.cache.close().await;
+        app.store.close().await;
+        app.vital.close().await;
     };
     if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
         warn!("connections could not be closed in time");
