@@ -349,6 +349,8 @@ impl From<FlowError> for Status {
                 invalid_fields(vec![FieldViolation::new(field, "is required")])
             }
             FlowError::IntentReused => intent_reused(),
+            // What `Register` calls `password` is `new_password` here.
+            FlowError::SignIn(SignInError::Unfit(unfit)) => password_unfit("new_password", unfit),
             FlowError::SignIn(error) => error.into(),
             FlowError::Code(error) => error.into(),
             FlowError::Guard(error) => error.into(),
