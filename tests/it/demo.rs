@@ -7,7 +7,7 @@ use crate::harness::{Backend, TestApp, on_both_backends};
 
 on_both_backends!(it_walks_against_a_running_server, it_fails_in_one_sentence);
 
-const HEADINGS: [&str; 9] = [
+const HEADINGS: [&str; 14] = [
     "1  Ask for a code",
     "2  Sign in",
     "3  Check the token, as your services do",
@@ -16,7 +16,12 @@ const HEADINGS: [&str; 9] = [
     "6  A thief replays a stolen token",
     "7  Sign in on a new device, and take that back",
     "8  A visitor without an account",
-    "9  Where to go next",
+    "9  The visitor signs up, led step by step",
+    "10  Sign in with the password",
+    "11  Have it confirmed who somebody is",
+    "12  A forgotten password",
+    "13  An administrator blocks the account",
+    "14  Where to go next",
 ];
 
 fn demo(arguments: &[&str]) -> Command {
@@ -29,7 +34,12 @@ fn assert_all_steps(output: &str) {
     let headings: Vec<_> =
         output.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).collect();
     assert_eq!(headings, HEADINGS);
-    assert!(output.contains("REFRESH_TOKEN_REUSED") && output.contains("SESSION_ENDED"));
+    for shown in
+        ["REFRESH_TOKEN_REUSED", "SESSION_ENDED", "SET_PASSWORD", "PROFILE", "upgraded_from", "ACCOUNT_BLOCKED"]
+    {
+        assert!(output.contains(shown), "{shown} is missing in {output}");
+    }
+    assert!(output.lines().all(|line| line.chars().count() <= 120), "a line is too long for a terminal: {output}");
     let is_long = |word: &str| (word.starts_with("csr_") || word.starts_with("eyJ")) && word.chars().count() > 13;
     assert_eq!(output.split_whitespace().find(|word| is_long(word)), None, "a token is shown whole");
     assert!(!output.contains('\x1b'), "colours where nobody sees them");
@@ -41,7 +51,10 @@ fn it_walks_by_itself_and_leaves_nothing_behind() {
     let Output { status, stdout, stderr } = demo(&[]).current_dir(folder.path()).output().unwrap();
     assert_eq!(String::from_utf8(stderr).unwrap(), "");
     assert!(status.success());
-    assert_all_steps(&String::from_utf8(stdout).unwrap());
+    let output = String::from_utf8(stdout).unwrap();
+    assert_all_steps(&output);
+    assert!(output.contains("a stand-in of this demo") && output.contains("Sara Ahmadi, says `http`"), "{output}");
+    assert!(output.contains("the link's token"), "{output}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -68,7 +81,8 @@ async fn it_walks_against_a_running_server(backend: Backend) {
     assert_eq!(errors, "");
     assert!(child.wait().unwrap().success());
     assert_all_steps(&output);
-    assert_eq!(output.matches("type the code that the server's log shows").count(), 2);
+    assert_eq!(output.matches("type the code that the server's log shows").count(), 4);
+    assert!(output.contains("an inquiry may cost money") && output.contains("RESET_NOT_OFFERED"), "{output}");
     app.stop().await;
 }
 

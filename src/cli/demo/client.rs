@@ -10,7 +10,10 @@ use tonic_types::StatusExt;
 
 use crate::cli::Failure;
 use crate::proto::v1;
+use crate::proto::v1::account_service_client::AccountServiceClient;
+use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::auth_service_client::AuthServiceClient;
+use crate::proto::v1::reset_password_request::Proof;
 use crate::proto::v1::token_service_client::TokenServiceClient;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Client {
     auth: AuthServiceClient<Channel>,
     tokens: TokenServiceClient<Channel>,
+    account: AccountServiceClient<Channel>,
+    admin: AdminServiceClient<Channel>,
     credential: MetadataValue<Ascii>,
 }
 
@@ -51,12 +56,13 @@ impl Client {
         let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect().await.map_err(|error| {
             format!("{url} cannot be reached ({}); `countersign serve` starts a server", root_cause(&error))
         })?;
-        let credential = format!("Bearer {api_key}").parse();
-        let mut credential: MetadataValue<Ascii> =
-            credential.map_err(|_| "the API key is none: it begins with csk_")?;
-        credential.set_sensitive(true);
-        let (auth, tokens) = (AuthServiceClient::new(channel.clone()), TokenServiceClient::new(channel));
-        Ok(Self { auth, tokens, credential })
+        Ok(Self {
+            auth: AuthServiceClient::new(channel.clone()),
+            tokens: TokenServiceClient::new(channel.clone()),
+            account: AccountServiceClient::new(channel.clone()),
+            admin: AdminServiceClient::new(channel),
+            credential: bearer(api_key).ok_or("the API key is none: it begins with csk_")?,
+        })
     }
 
     pub(super) async fn request_otp(&mut self, request: v1::RequestOtpRequest) -> Answered<v1::RequestOtpResponse> {
@@ -65,6 +71,57 @@ impl Client {
 
     pub(super) async fn login(&mut self, request: v1::LoginRequest) -> Answered<v1::LoginResponse> {
         timed("Login", self.auth.login(request)).await
+    }
+
+    pub(super) async fn begin_sign_in(&mut self, request: v1::BeginSignInRequest) -> Answered<v1::BeginSignInResponse> {
+        timed("BeginSignIn", self.auth.begin_sign_in(request)).await
+    }
+
+    /// The next step, taken by a visitor.
+    pub(super) async fn continue_sign_in(
+        &mut self,
+        request: v1::ContinueSignInRequest,
+        visitor: &str,
+    ) -> Answered<v1::ContinueSignInResponse> {
+        timed("ContinueSignIn", self.auth.continue_sign_in(with(request, bearer(visitor)))).await
+    }
+
+    pub(super) async fn request_password_reset(
+        &mut self,
+        identifier: v1::Identifier,
+    ) -> Answered<v1::RequestPasswordResetResponse> {
+        let request = v1::RequestPasswordResetRequest { identifier: Some(identifier), ..Default::default() };
+        timed("RequestPasswordReset", self.auth.request_password_reset(request)).await
+    }
+
+    pub(super) async fn reset_password(
+        &mut self,
+        proof: Proof,
+        new_password: &str,
+    ) -> Answered<v1::ResetPasswordResponse> {
+        let (proof, new_password) = (Some(proof), new_password.to_owned());
+        let request = v1::ResetPasswordRequest { proof, new_password, client: None };
+        timed("ResetPassword", self.auth.reset_password(request)).await
+    }
+
+    pub(super) async fn verify_identity(
+        &mut self,
+        access_token: &str,
+        national_id: &str,
+    ) -> Answered<v1::VerifyIdentityResponse> {
+        let request = v1::VerifyIdentityRequest { national_id: national_id.to_owned(), ..Default::default() };
+        timed("VerifyIdentity", self.account.verify_identity(with(request, bearer(access_token)))).await
+    }
+
+    pub(super) async fn block_account(&mut self, account_id: &str) -> Answered<v1::BlockAccountResponse> {
+        let (account_id, reason) = (account_id.to_owned(), "countersign demo".to_owned());
+        let request = self.with_key(v1::BlockAccountRequest { account_id, reason, until: None });
+        timed("BlockAccount", self.admin.block_account(request)).await
+    }
+
+    pub(super) async fn unblock_account(&mut self, account_id: &str) -> Answered<v1::UnblockAccountResponse> {
+        let request = self.with_key(v1::UnblockAccountRequest { account_id: account_id.to_owned() });
+        timed("UnblockAccount", self.admin.unblock_account(request)).await
     }
 
     pub(super) async fn anonymous_token(&mut self) -> Answered<v1::IssueAnonymousTokenResponse> {
@@ -97,10 +154,23 @@ impl Client {
     }
 
     fn with_key<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.credential.clone());
-        request
+        with(message, Some(self.credential.clone()))
     }
+}
+
+/// A token or key, as it is shown. None where it can be neither.
+fn bearer(token: &str) -> Option<MetadataValue<Ascii>> {
+    let mut credential: MetadataValue<Ascii> = format!("Bearer {token}").parse().ok()?;
+    credential.set_sensitive(true);
+    Some(credential)
+}
+
+fn with<T>(message: T, credential: Option<MetadataValue<Ascii>>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(credential) = credential {
+        request.metadata_mut().insert("authorization", credential);
+    }
+    request
 }
 
 async fn timed<T>(rpc: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Answered<T> {

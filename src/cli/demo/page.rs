@@ -27,7 +27,7 @@ impl Page {
     /// What all of it is about.
     pub(super) fn title(&self, circumstances: &str) {
         let name = self.styled(BOLD, concat!("Countersign ", env!("CARGO_PKG_VERSION")));
-        print(format_args!("{name}  the life of a session, {circumstances}\n"));
+        print(format_args!("{name}  sessions and people, {circumstances}\n"));
     }
 
     /// The next step.

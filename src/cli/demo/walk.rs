@@ -1,4 +1,4 @@
-//! The steps. Each does one thing, shows what came back, and fails where that is not what it says.
+//! The steps, up to the first visitor (`people` has the rest). Each does one thing, shows what came back, and fails where that is not what it says.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::client::{Answer, Client, Refusal};
 use super::code::Codes;
 use super::page::{Page, milliseconds, shortened};
+use super::people::phone;
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::proto::v1;
@@ -24,13 +25,23 @@ pub(super) struct Walk {
     pub page: Page,
     /// Who signs in.
     pub phone: String,
+    /// Who signs up later.
+    pub newcomer: String,
+    /// What a provider elsewhere may be asked about.
+    pub national_id: Option<String>,
 }
 
 /// A pair of tokens on the app's side. Printed by number, R1 and A1 first.
-struct Pair {
-    access: String,
-    refresh: String,
+pub(super) struct Pair {
+    pub access: String,
+    pub refresh: String,
     expires_in: i64,
+}
+
+/// Somebody without an account.
+pub(super) struct Visitor {
+    pub id: String,
+    pub token: String,
 }
 
 impl Walk {
@@ -40,7 +51,7 @@ impl Walk {
         self.client.revoke("none").await?;
 
         self.page.step("Ask for a code");
-        let (challenge, code) = self.request_code().await?;
+        let (challenge, code) = self.request_code(&self.phone.clone(), v1::OtpPurpose::SignIn).await?;
         self.page.why(
             "Nothing to remember, nothing to steal: the server keeps a keyed hash of the code, for a few guesses.",
         );
@@ -73,8 +84,10 @@ impl Walk {
         self.page.why("A lost phone, an employee who left: one call, and the token is dead minutes before it expires.");
 
         self.page.step("A visitor without an account");
-        self.visit().await?;
+        let visitor = self.visit().await?;
         self.page.why("Carts and limits work before anybody signs in, through the same check.");
+
+        self.meet(&visitor).await?;
 
         self.page.step("Where to go next");
         self.page.row("serve", &"`cargo run --release` serves, and prints the line that runs this against it");
@@ -84,15 +97,19 @@ impl Walk {
         Ok(())
     }
 
-    async fn request_code(&mut self) -> Result<(v1::OtpChallenge, String), Failure> {
-        let kind = v1::identifier::Kind::Phone(self.phone.clone());
+    pub(super) async fn request_code(
+        &mut self,
+        number: &str,
+        purpose: v1::OtpPurpose,
+    ) -> Result<(v1::OtpChallenge, String), Failure> {
         let request = v1::RequestOtpRequest {
-            identifier: Some(v1::Identifier { kind: Some(kind) }),
+            identifier: Some(phone(number)),
+            purpose: purpose.into(),
             request_id: request_id(),
             ..Default::default()
         };
         let answer = self.client.request_otp(request).await?;
-        self.page.call("AuthService/RequestOtp", &self.phone, answer.took);
+        self.page.call("AuthService/RequestOtp", number, answer.took);
         let challenge = answer.message.challenge.ok_or("RequestOtp answered without a challenge")?;
         self.page.row("challenge_id", &challenge.challenge_id);
         let code = self.codes.code(&challenge, &self.page).await?;
@@ -191,7 +208,7 @@ impl Walk {
     }
 
     async fn take_back(&mut self, first_session: &str) -> Result<(), Failure> {
-        let (challenge, code) = self.request_code().await?;
+        let (challenge, code) = self.request_code(&self.phone.clone(), v1::OtpPurpose::SignIn).await?;
         let Answer { message, took } = self.login(&challenge, &code, "a new phone").await?;
         self.page.call("AuthService/Login", "the code", took);
         ensure(!message.created, "signing in again opens no second account")?;
@@ -204,17 +221,17 @@ impl Walk {
         self.show_inactive("its access token", &pair.access).await
     }
 
-    async fn visit(&mut self) -> Result<(), Failure> {
+    async fn visit(&mut self) -> Result<Visitor, Failure> {
         let Answer { message, took } = self.client.anonymous_token().await?;
         self.page.call("AuthService/IssueAnonymousToken", "nothing", took);
         let seen = self.client.introspect(&message.access_token).await?.message;
         ensure(seen.active && seen.anonymous && seen.sub == message.anonymous_id, "an anonymous token counts as such")?;
         self.page.row("sub", &format!("{}, anonymous", seen.sub));
-        Ok(())
+        Ok(Visitor { id: message.anonymous_id, token: message.access_token })
     }
 
     /// Asks until the token is dead: at once where one node answers, within the bound where another one may.
-    async fn show_inactive(&mut self, name: &str, token: &str) -> Result<(), Failure> {
+    pub(super) async fn show_inactive(&mut self, name: &str, token: &str) -> Result<(), Failure> {
         let start = Instant::now();
         let mut answer = self.client.introspect(token).await?;
         while answer.message.active && start.elapsed() < FRESHNESS_BOUND {
@@ -240,18 +257,18 @@ impl Walk {
 }
 
 impl Pair {
-    fn of(tokens: Option<v1::Tokens>) -> Result<Self, Failure> {
+    pub(super) fn of(tokens: Option<v1::Tokens>) -> Result<Self, Failure> {
         let tokens = tokens.ok_or("the server answered without tokens")?;
         Ok(Self { access: tokens.access_token, refresh: tokens.refresh_token, expires_in: tokens.expires_in })
     }
 }
 
-fn ensure(holds: bool, promise: &str) -> Result<(), Failure> {
+pub(super) fn ensure(holds: bool, promise: &str) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(format!("the server breaks a promise: {promise}").into()) }
 }
 
 /// A call that must be refused for this reason.
-fn refused<T>(outcome: Result<Answer<T>, Refusal>, reason: &str) -> Result<Refusal, Failure> {
+pub(super) fn refused<T>(outcome: Result<Answer<T>, Refusal>, reason: &str) -> Result<Refusal, Failure> {
     match outcome {
         Err(refusal) if refusal.reason == reason => Ok(refusal),
         Err(refusal) => Err(refusal.into()),
@@ -266,6 +283,6 @@ fn time(timestamp: Option<prost_types::Timestamp>) -> Result<String, Failure> {
     Ok(time.format("%H:%M:%S%.3f UTC").to_string())
 }
 
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     Random.id(Clock::System.now()).to_string()
 }

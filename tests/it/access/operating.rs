@@ -112,6 +112,8 @@ async fn health_is_asked_for_and_a_signal_ends_it_in_good_order() {
     let ended = server.terminate();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.is_decent();
+    // Had it waited for anything in vain, it would have said so.
+    assert!(!ended.err.contains("WARN"), "{ended:?}");
     let gone = ask("").fails();
     assert!(gone.starts_with(&format!("countersign: {address} does not serve: ")), "{gone}");
 }
