@@ -104,7 +104,7 @@ impl Notifier {
                     drop(sender);
                 });
             }
-            // Whoever flushes waits for the last of them.
+            // Whoever closes waits for the last of them.
             let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
         let worker = Arc::new(Mutex::new(Some(worker)));
@@ -131,7 +131,7 @@ impl Notifier {
         })
     }
 
-    /// Takes nothing more in, and waits until what was handed in has left.
+    /// Gives out no more places, and waits until whatever has one has left.
     pub async fn close(&self) {
         self.closing.notify_one();
         if let Some(worker) = self.worker.lock().await.take() {

@@ -92,6 +92,10 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     health.report(|part| state.works(part)).await;
     drop(grpc);
     let (threads, ()) = tokio::join!(join_all(workers.into_iter().map(Worker::drain)), health.end());
+    // Before the workers' event loops end: some of what was promised is still being made there.
+    if tokio::time::timeout(drain, app.notifier.close()).await.is_err() {
+        warn!("messages were still waiting when the time was up");
+    }
     end_of_workers.pull();
     let drained = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
     if drained.await.is_err() {
@@ -103,7 +107,7 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     end_of_jobs.pull();
     while jobs.join_next().await.is_some() {}
-    close(&app, drain).await;
+    close(&app).await;
     Ok(())
 }
 
@@ -134,11 +138,8 @@ async fn accept(listener: &TcpListener, workers: &[Worker]) {
     }
 }
 
-/// Lets messages that were promised leave, then goes.
-async fn close(app: &App, drain: Duration) {
-    if tokio::time::timeout(drain, app.notifier.close()).await.is_err() {
-        warn!("messages were still waiting when the time was up");
-    }
+/// Lets go of the database and the cache.
+async fn close(app: &App) {
     let closing = async {
         app.cache.close().await;
         app.store.close().await;

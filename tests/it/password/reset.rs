@@ -23,6 +23,7 @@ on_both_backends!(
     a_link_dies_with_its_time_and_its_password,
     a_link_dies_with_the_address_it_went_to,
     a_blocked_account_stays_as_it_is,
+    a_link_that_was_promised_leaves_before_the_node,
     o13_a_thousand_replays_set_one_password,
 );
 
@@ -261,6 +262,17 @@ async fn a_blocked_account_stays_as_it_is(backend: Backend) {
 }
 
 /// Threat O13.
+/// The link is made behind the caller's back, after the answer.
+async fn a_link_that_was_promised_leaves_before_the_node(backend: Backend) {
+    let mut app = TestApp::with(backend, &[URL]).await;
+    by_mail(&app, "mina@example.com").await;
+    ask(&app, mail_address("mina@example.com"), "").await.unwrap();
+    app.restart_with("password.reset_lifetime", "20m").await;
+    let sent = app.messages_to("mina@example.com");
+    assert!(sent.iter().any(|message| matches!(message.content, Content::PasswordReset { .. })), "{sent:?}");
+    app.stop().await;
+}
+
 async fn o13_a_thousand_replays_set_one_password(backend: Backend) {
     let settings: Vec<_> = UNLIMITED.iter().copied().chain([URL, ("password.queue", "5000")]).collect();
     let app = TestApp::with(backend, &settings).await;
