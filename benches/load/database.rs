@@ -14,7 +14,7 @@ pub(crate) struct Database {
 impl Database {
     /// Creates it, on a server that flushes to disk.
     pub(crate) async fn create() -> Result<Self> {
-        let server = services::postgres()?;
+        let server = services::url(services::POSTGRES)?;
         let name = format!("countersign_bench_{}", std::process::id());
         let mut connection = PgConnection::connect(&server).await?;
         let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;

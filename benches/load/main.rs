@@ -10,11 +10,13 @@
 //! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
 //! number says more about the machine than about the server. The client has one core, and the process under test another.
 //!
-//! `refresh_postgres` needs PostgreSQL: the server that `COUNTERSIGN_TEST_POSTGRES_URL` names, or else one that
-//! `scripts/with-services` starts for it.
+//! `refresh_postgres` needs PostgreSQL, `request_otp` and `otp_login` Redis as well: the servers that
+//! `COUNTERSIGN_TEST_POSTGRES_URL` and `COUNTERSIGN_TEST_REDIS_URL` name, or else such as `scripts/with-services` starts.
 
+mod bare;
 mod child;
 mod client;
+mod codes;
 mod connection;
 mod cores;
 mod database;
@@ -73,9 +75,14 @@ fn run() -> Result<ExitCode> {
         eprintln!("load: to be run by `cargo bench`; there is nothing to test here");
         return Ok(ExitCode::SUCCESS);
     };
+    let mut needed = Vec::new();
     if options.wants(refresh::FIGURES) {
-        services::ensure()?;
+        needed.push(services::POSTGRES);
     }
+    if options.wants(codes::FIGURES) {
+        needed.extend([services::POSTGRES, services::REDIS]);
+    }
+    services::ensure(&needed)?;
     let core = cores::split()?;
     let plan = Plan::new(options.quick);
     let mut report = Report::new();
@@ -97,6 +104,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(refresh::FIGURES) {
             refresh::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(codes::FIGURES) {
+            codes::measure(core, plan, &mut report).await?;
         }
         Result::Ok(())
     })?;

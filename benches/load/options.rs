@@ -1,6 +1,6 @@
 //! What was asked for on the command line.
 
-use crate::{Result, footprint, introspect, passwords, refresh, revocations, unary};
+use crate::{Result, codes, footprint, introspect, passwords, refresh, revocations, unary};
 
 /// The names of all figures.
 const KNOWN: &[&[&str]] = &[
@@ -10,6 +10,7 @@ const KNOWN: &[&[&str]] = &[
     revocations::FIGURES,
     passwords::FIGURES,
     refresh::FIGURES,
+    codes::FIGURES,
 ];
 
 /// What was asked for.

@@ -19,7 +19,12 @@ pub(crate) const PASSWORD: &str = "slow rivers carry small boats";
 
 /// How somebody is known.
 pub(crate) fn identifier(person: usize) -> Identifier {
-    Identifier { kind: Some(Kind::Email(format!("person{person}@example.com"))) }
+    Identifier { kind: Some(Kind::Email(email(person))) }
+}
+
+/// Their mail address.
+pub(crate) fn email(person: usize) -> String {
+    format!("person{person}@example.com")
 }
 
 /// Signs in that many people, each with an account of their own.

@@ -42,8 +42,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("COUNTERSIGN__TOKEN__ACCESS_LIFETIME", "1h"),
     // What it would choose on one core.
     ("COUNTERSIGN__PASSWORD__THREADS", "1"),
-    // Codes are asked for first and used later, all from one address.
-    ("COUNTERSIGN__OTP__LIFETIME", "1h"),
+    // Codes are asked for as fast as can be.
     ("COUNTERSIGN__NOTIFY__QUEUE", "1000000"),
 ];
 /// Limits that are counted all the same, but have room for everything.
