@@ -96,8 +96,8 @@ async fn compare(core: usize, plan: Plan, database: &str) -> Result<Rates> {
         (rate, clients) = repeat(clients, plan.window, |client| login(auth.clone(), client)).await?;
         rates.logins.push(rate);
         // What is left would be too old in the end.
-        clients.iter_mut().for_each(|client| client.codes.clear());
-        bares.iter_mut().for_each(|client| client.codes.clear());
+        clients.iter_mut().for_each(Client::discard);
+        bares.iter_mut().for_each(Client::discard);
     }
     bare.close().await;
     Ok(rates)
@@ -117,6 +117,11 @@ impl<C> Client<C> {
     /// A code that is still to be used. Asking is the lesser work, so that there are always some.
     fn code(&mut self) -> Result<C> {
         self.codes.pop().ok_or_else(|| "there were more logins than codes".into())
+    }
+
+    /// Forgets the codes that were not used.
+    fn discard(&mut self) {
+        self.codes.clear();
     }
 }
 
