@@ -131,7 +131,7 @@ impl AccountCommand {
             }
             Self::List { state, role, name, limit } => {
                 let name_prefix = name.map(|prefix| self::name("--name", &prefix)).transpose()?;
-                let filter = AccountFilter { state, role, name_prefix, ..AccountFilter::default() };
+                let filter = AccountFilter { state, name_prefix, role, ..AccountFilter::default() };
                 for account in accounts.list(&filter, None, limit.into()).await? {
                     print_line(&account, cause.at);
                 }
