@@ -40,6 +40,8 @@ pub struct Profile {
     pub locale: Option<String>,
     /// What services keep with the account, as a whole.
     pub metadata: Option<Map<String, Value>>,
+    /// The members of it that only operators set.
+    pub kept_members: Vec<String>,
 }
 
 /// Why an account was neither shown nor changed.
@@ -82,8 +84,8 @@ impl Accounts {
 
     /// Changes what its owner may change.
     pub async fn update_profile(&self, id: AccountId, new: Profile, cause: &Cause) -> Result<Account, AccountError> {
-        let Profile { first_name, last_name, locale, metadata } = new;
-        let change = AccountChange { first_name, last_name, locale, metadata, roles: None };
+        let Profile { first_name, last_name, locale, metadata, kept_members } = new;
+        let change = AccountChange { first_name, last_name, locale, metadata, kept_members, roles: None };
         self.store.change_account(id, &change, Some(cause.at), cause).await?.ok_or(AccountError::NotFound)
     }
 

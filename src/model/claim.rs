@@ -184,6 +184,14 @@ impl ClaimRule {
         &self.name
     }
 
+    /// The members of the metadata that it speaks of. Tokens vouch for them, so they are for operators to set.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::Metadata(path) => path.first().map(String::as_str),
+            Source::Field(_) | Source::Role(_) => None,
+        })
+    }
+
     /// Its value for an account; none where no source has one.
     #[must_use]
     pub fn value(&self, facts: &Facts, roles: &Roles) -> Option<Value> {

@@ -44,6 +44,8 @@ pub struct AccountChange {
     pub locale: Option<String>,
     /// What services keep with it, as a whole.
     pub metadata: Option<Map<String, Value>>,
+    /// The members of the metadata that stay as they are, whatever is said of them.
+    pub kept_members: Vec<String>,
     /// What the person may do.
     pub roles: Option<Roles>,
 }
@@ -121,8 +123,18 @@ impl Store {
             ") RETURNING *"
         );
         let cause = Cause { detail: change.names(), ..cause.clone() };
-        let metadata = change.metadata.clone().map(|members| Value::Object(members).to_string());
         in_transaction!(self, tx => {
+            let mut metadata = change.metadata.clone();
+            if let Some(members) = metadata.as_mut().filter(|_| !change.kept_members.is_empty()) {
+                // Locks the account, so that what an operator sets at this moment is what is kept.
+                let before: Option<Account> = sqlx::query_as("UPDATE accounts SET metadata = metadata WHERE id = $1 RETURNING *")
+                    .bind(id.0)
+                    .fetch_optional(&mut *tx).await?;
+                let before = before.map(|account| account.metadata).unwrap_or_default();
+                members.retain(|name, _| !change.kept_members.contains(name));
+                members.extend(before.into_iter().filter(|(name, _)| change.kept_members.contains(name)));
+            }
+            let metadata = metadata.map(|members| Value::Object(members).to_string());
             let account: Option<Account> = sqlx::query_as(STATEMENT)
                 .bind(id.0).bind(change.first_name.as_deref()).bind(change.last_name.as_deref())
                 .bind(change.locale.as_deref()).bind(metadata.as_deref())

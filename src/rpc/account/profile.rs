@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::identity::Profile;
+use crate::model::ClaimRule;
 use crate::proto::v1;
 use crate::rpc::convert;
 use crate::rpc::peer::Peer;
@@ -31,6 +32,9 @@ pub(super) async fn update_profile(
     let mut faults = Faults::default();
     let profile = profile(message.account.as_ref(), message.update_mask.as_ref(), &mut faults);
     faults.none()?;
+    // A token vouches for what it says, so nobody sets that about themself.
+    let kept_members = app.config.token.claims.iter().flat_map(ClaimRule::members).map(str::to_owned).collect();
+    let profile = Profile { kept_members, ..profile };
     let now = app.clock.now();
     let account = app.accounts.update_profile(owner, profile, &peer.cause(now)).await?;
     Ok(Response::new(v1::UpdateProfileResponse { account: Some(convert::account(account, now)) }))

@@ -73,7 +73,7 @@ fn input(app: &App, sent: Option<Sent>, faults: &mut Faults) -> Option<Input> {
             first_name: faults.name("profile.first_name", &profile.first_name),
             last_name: faults.name("profile.last_name", &profile.last_name),
             locale: faults.locale("profile.locale", &profile.locale),
-            metadata: faults.metadata("profile.metadata", profile.metadata.as_ref()),
+            metadata: faults.own_metadata("profile.metadata", profile.metadata.as_ref(), &app.config.token.claims),
         }),
         Some(Sent::UseCode(true)) => Input::UseCode,
         Some(Sent::UseCode(false)) => {

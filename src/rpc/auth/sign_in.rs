@@ -30,7 +30,7 @@ pub(super) async fn register(
         password: Some(message.password).filter(|text| !text.is_empty()).map(Secret::new),
         first_name: faults.name("first_name", &message.first_name),
         last_name: faults.name("last_name", &message.last_name),
-        metadata: faults.metadata("metadata", message.metadata.as_ref()),
+        metadata: faults.own_metadata("metadata", message.metadata.as_ref(), &app.config.token.claims),
         locale: faults.locale("locale", &message.locale),
         ..Registration::default()
     };

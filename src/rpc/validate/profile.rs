@@ -5,7 +5,7 @@ use prost_types::value::Kind;
 use serde_json::{Map, Number, Value};
 
 use super::Faults;
-use crate::model::{Locale, parse_name};
+use crate::model::{ClaimRule, Locale, parse_name};
 
 /// The largest metadata, in bytes of JSON.
 const MAX_METADATA: usize = 4096;
@@ -26,6 +26,21 @@ impl Faults {
             return String::new();
         }
         self.parse::<Locale>(field, tag).map(|locale| locale.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// What somebody says of themself that services are to keep. What tokens say by these rules is for operators to set:
+    /// else everybody could have them say what they like.
+    pub(crate) fn own_metadata(
+        &mut self,
+        field: &str,
+        given: Option<&prost_types::Struct>,
+        rules: &[ClaimRule],
+    ) -> Map<String, Value> {
+        let members = self.metadata(field, given);
+        if let Some(member) = rules.iter().flat_map(ClaimRule::members).find(|member| members.contains_key(*member)) {
+            self.add(field, format_args!("`{member}` is for operators to set, since access tokens say it"));
+        }
+        members
     }
 
     /// What services keep with an account: nothing where nothing is said.

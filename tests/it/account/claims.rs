@@ -5,13 +5,14 @@ use serde_json::{Map, Value, json};
 
 use super::{change_identifier, code_for, metadata, text, update};
 use crate::harness::database::execute;
-use crate::harness::{Backend, Person, TestApp, bearer, mail_address, on_both_backends};
+use crate::harness::{Backend, Person, TestApp, bearer, details, mail_address, on_both_backends};
 
 on_both_backends!(
     tokens_say_what_is_configured_as_it_stands_in_the_database,
     a_repeated_refresh_says_it_too,
     what_has_no_room_is_left_out_from_the_end,
     nothing_is_said_unless_it_is_configured,
+    o12_nobody_says_of_themself_what_tokens_vouch_for,
 );
 
 const RULES: &str = "phone = phone, phone_verified = phone_verified, mail = email | claimed_email, \
@@ -28,6 +29,14 @@ async fn refresh(app: &TestApp, token: &str, request_id: &str) -> v1::Tokens {
     let request =
         v1::RefreshRequest { refresh_token: token.to_owned(), request_id: request_id.to_owned(), ..Default::default() };
     app.node().tokens().refresh(request).await.unwrap().into_inner().tokens.unwrap()
+}
+
+/// An operator sets the name and the metadata of somebody.
+async fn as_operator(app: &TestApp, person: &Person, account: v1::Account) {
+    let update_mask = prost_types::FieldMask { paths: vec!["first_name".to_owned(), "metadata".to_owned()] };
+    let account = Some(v1::Account { account_id: person.account_id.clone(), ..account });
+    let request = bearer(v1::UpdateAccountRequest { account, update_mask: Some(update_mask) }, &app.api_key);
+    app.node().admin().update_account(request).await.unwrap();
 }
 
 async fn tokens_say_what_is_configured_as_it_stands_in_the_database(backend: Backend) {
@@ -48,7 +57,7 @@ async fn tokens_say_what_is_configured_as_it_stands_in_the_database(backend: Bac
         metadata: metadata(&[("tenant", number), ("a", inner), ("secret", text("s"))]),
         ..Default::default()
     };
-    update(&app, &person, wished, &["first_name", "metadata"]).await.unwrap();
+    as_operator(&app, &person, wished).await;
     let tokens = refresh(&app, &person.refresh_token, "").await;
     let mut second = json!({
         "phone": "+989120000001", "phone_verified": true, "mail": "ali@example.com", "email_verified": false,
@@ -103,7 +112,7 @@ async fn what_has_no_room_is_left_out_from_the_end(backend: Backend) {
         metadata: metadata(&[("tenant", text(&"t".repeat(2000)))]),
         ..Default::default()
     };
-    update(&app, &person, wished, &["first_name", "metadata"]).await.unwrap();
+    as_operator(&app, &person, wished).await;
     let tokens = refresh(&app, &person.refresh_token, "").await;
     assert!(tokens.access_token.len() <= 1024, "{}", tokens.access_token.len());
     let kept = json!({ "phone": "+989120000001", "phone_verified": true, "email_verified": false, "is_staff": false });
@@ -121,5 +130,52 @@ async fn nothing_is_said_unless_it_is_configured(backend: Backend) {
     assert_eq!(said(&app, &person.access_token), (json!({}), None));
     let tokens = refresh(&app, &person.refresh_token, "").await;
     assert_eq!(said(&app, &tokens.access_token), (json!({}), None));
+    app.stop().await;
+}
+
+/// Threat O12: whoever could set a member of the metadata that a claim speaks of could be of any tenant.
+async fn o12_nobody_says_of_themself_what_tokens_vouch_for(backend: Backend) {
+    let app = TestApp::with(backend, &[("token.claims", RULES), ("sign_in.new_account_steps", "profile")]).await;
+    let person = app.sign_in("09120000001").await;
+    let set = v1::Account { metadata: metadata(&[("tenant", text("one")), ("x", text("1"))]), ..Default::default() };
+    as_operator(&app, &person, set).await;
+    let wishes =
+        |members: &[(&str, prost_types::Value)]| v1::Account { metadata: metadata(members), ..Default::default() };
+    for wished in [
+        wishes(&[("tenant", text("two")), ("a", text("b")), ("theme", text("dark"))]),
+        wishes(&[("theme", text("dark"))]),
+        wishes(&[]),
+    ] {
+        let mut kept = wished.metadata.clone().unwrap();
+        kept.fields.remove("a");
+        kept.fields.insert("tenant".to_owned(), text("one"));
+        let account = update(&app, &person, wished, &["metadata"]).await.unwrap();
+        assert_eq!(account.metadata, Some(kept));
+    }
+    let tokens = refresh(&app, &person.refresh_token, "").await;
+    assert_eq!(said(&app, &tokens.access_token).0["tenant"], json!("one"));
+
+    // Nor does a registration.
+    for member in ["tenant", "a"] {
+        let proof = code_for(&app, mail_address("ali@example.com"), v1::OtpPurpose::Register).await;
+        let request = v1::RegisterRequest {
+            challenge_id: proof.0,
+            code: proof.1,
+            metadata: metadata(&[(member, text("two"))]),
+            ..Default::default()
+        };
+        let refused = details(&app.node().auth().register(request).await.unwrap_err());
+        assert_eq!((refused.reason.as_str(), refused.fields), ("INVALID_FIELD", vec!["metadata".to_owned()]));
+        let profile = v1::SignInProfile { metadata: metadata(&[(member, text("two"))]), ..Default::default() };
+        let request = v1::ContinueSignInRequest {
+            flow_id: format!("csf_{}", "A".repeat(43)),
+            input: Some(v1::continue_sign_in_request::Input::Profile(profile)),
+            client: None,
+        };
+        let refused = details(&app.node().auth().continue_sign_in(request).await.unwrap_err());
+        assert_eq!((refused.reason.as_str(), refused.fields), ("INVALID_FIELD", vec!["profile.metadata".to_owned()]));
+        app.advance(61);
+    }
+    assert_eq!(app.rows("accounts").await, 1);
     app.stop().await;
 }
