@@ -1,12 +1,10 @@
 //! What the cache promises of counters that are counted together.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
-use countersign::cache::{Cache, CacheError, Count, Counter, Relief, Tally};
+use countersign::cache::{CacheError, Count, Counter, Relief, Tally};
 use tokio::task::JoinSet;
 
-use super::{Fixture, on_both_backends, prefix};
+use super::{Fixture, on_both_backends};
 
 on_both_backends!(
     all_are_counted_or_none,
@@ -26,12 +24,6 @@ fn key(name: &str) -> String {
 impl Fixture {
     fn up(&self, name: &str, limit: u64) -> Counter {
         Counter::up(key(name), limit, self.after(60))
-    }
-
-    /// The same with more patience: what is tested is not how quickly a busy machine answers.
-    async fn patient(self) -> Self {
-        let cache = Cache::connect(&self.url, &prefix(), Duration::from_secs(5), self.clock.clone()).await.unwrap();
-        Self { cache, ..self }
     }
 
     /// How far a counter has counted; 0 where there is none.
