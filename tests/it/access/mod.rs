@@ -4,6 +4,7 @@
 mod accounts;
 mod attacks;
 mod floods;
+mod foreign;
 mod forge;
 mod health;
 mod introspection;
