@@ -50,7 +50,7 @@ async fn resend(app: &TestApp, challenge_id: &str) -> Result<v1::OtpChallenge, S
 }
 
 /// A code of the same length that is another: each step gives another one again.
-fn other_code(code: &str, step: u64) -> String {
+pub(crate) fn other_code(code: &str, step: u64) -> String {
     let all = 10_u64.pow(u32::try_from(code.len()).unwrap());
     format!("{:0width$}", (code.parse::<u64>().unwrap() + step) % all, width = code.len())
 }
