@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use countersign::cache::Cache;
@@ -15,11 +12,11 @@ use countersign::store::Store;
 use sqlx::AssertSqlSafe;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::mailbox::Mailbox;
 use super::{ask, enter, other_code, resend};
-use crate::harness::{Backend, TestApp, bearer, figure, login, on_both_backends, request_id};
+use crate::harness::{Backend, Program, TestApp, bearer, figure, login, on_both_backends, request_id};
 
 on_both_backends!(o7_no_code_stands_in_the_cache_or_the_database, o7_no_secret_stands_in_the_log);
 
@@ -27,7 +24,8 @@ on_both_backends!(o7_no_code_stands_in_the_cache_or_the_database, o7_no_secret_s
 const LONG: (&str, &str) = ("otp.length", "10");
 
 async fn o7_no_code_stands_in_the_cache_or_the_database(backend: Backend) {
-    let app = TestApp::with(backend, &[LONG]).await;
+    let limits = [("limits.codes_per_network.count", "1000"), ("limits.unused_codes.network", "1000")];
+    let app = TestApp::with(backend, &[[LONG].as_slice(), &limits].concat()).await;
     let mut codes = Vec::new();
     for n in 0..figure(200, 20) {
         let named = v1::RequestOtpRequest { request_id: request_id(), ..ask(&format!("0912{n:07}")) };
@@ -127,9 +125,8 @@ async fn o7_no_secret_stands_in_the_log(backend: Backend) {
     for node in app.nodes.drain(..) {
         node.stop().await;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let process = start(&app.settings, folder.path());
-    let channel = connect(&folder.path().join("out")).await;
+    let program = Program::start(&app.settings);
+    let channel = Endpoint::from_shared(program.address().await).unwrap().connect().await.unwrap();
 
     let mut auth = AuthServiceClient::new(channel.clone());
     let mut canaries: HashMap<&str, Vec<String>> = HashMap::new();
@@ -155,9 +152,7 @@ async fn o7_no_secret_stands_in_the_log(backend: Backend) {
             note("token", &pair.refresh_token);
         }
     }
-    drop(process);
-
-    let log = std::fs::read(folder.path().join("err")).unwrap();
+    let log = program.ended().into_bytes();
     assert!(holds(&log, "message handed over"), "the log is written");
     for (kind, canaries) in canaries {
         for canary in canaries {
@@ -167,42 +162,4 @@ async fn o7_no_secret_stands_in_the_log(backend: Backend) {
             }
         }
     }
-}
-
-/// The program itself, which ends with the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill().and_then(|()| self.0.wait());
-    }
-}
-
-/// Starts the program itself; what it prints goes to files.
-fn start(settings: &[(String, String)], folder: &Path) -> Process {
-    let variables = settings
-        .iter()
-        .map(|(name, value)| (format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__")), value));
-    let file = |name: &str| Stdio::from(std::fs::File::create(folder.join(name)).unwrap());
-    let started = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .arg("serve")
-        .envs(variables)
-        .current_dir(folder)
-        .stdout(file("out"))
-        .stderr(file("err"))
-        .spawn();
-    Process(started.unwrap())
-}
-
-/// Connects to where the program says that it serves.
-async fn connect(output: &Path) -> Channel {
-    for _ in 0..1_000 {
-        let printed = std::fs::read_to_string(output).unwrap();
-        let address = printed.lines().find_map(|line| line.trim().strip_prefix("gRPC"));
-        if let Some(address) = address.filter(|_| printed.contains("HTTP")) {
-            return Endpoint::from_shared(format!("http://{}", address.trim())).unwrap().connect().await.unwrap();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the program does not serve");
 }

@@ -8,6 +8,7 @@ mod call;
 pub(crate) mod database;
 mod figure;
 mod node;
+mod program;
 mod redis;
 mod wire;
 
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number, request_id};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
+pub(crate) use self::program::Program;
 pub(crate) use self::redis::OwnRedis;
 pub(crate) use self::wire::Wire;
 

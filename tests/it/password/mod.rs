@@ -6,6 +6,7 @@ mod login;
 mod races;
 mod register;
 mod reset;
+mod storm;
 mod timing;
 mod visitor;
 

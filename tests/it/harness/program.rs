@@ -1,0 +1,65 @@
+//! The program itself, as a process of its own on an installation that a test has prepared.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A running program, which ends with the test. What it prints goes to files.
+pub(crate) struct Program {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Program {
+    /// Starts a server with these settings.
+    pub(crate) fn start(settings: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+        let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
+        let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .arg("serve")
+            .envs(settings.iter().map(|(own, value)| (name(own), value)))
+            .current_dir(folder.path())
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn();
+        Self { child: child.unwrap(), folder }
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it says that it serves, once it does.
+    pub(crate) async fn address(&self) -> String {
+        for _ in 0..1_000 {
+            let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
+            let address = printed.lines().find_map(|line| line.trim().strip_prefix("gRPC"));
+            if let Some(address) = address.filter(|_| printed.contains("HTTP")) {
+                return format!("http://{}", address.trim());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the program does not serve: {}", self.log());
+    }
+
+    /// Ends it; what it has logged.
+    pub(crate) fn ended(mut self) -> String {
+        self.child.kill().and_then(|()| self.child.wait()).unwrap();
+        self.log()
+    }
+
+    /// What it has logged so far.
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.path().join("err")).unwrap()).into_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
