@@ -107,6 +107,8 @@ impl Store {
         let below = below.map_or(ceiling, |below| below.0.min(ceiling));
         let floor = filter.created_from.map_or(Uuid::nil(), |from| first_id(from - SLACK));
         let accounts = on_pool!(self, pool => sqlx::query_as(statement)
+            // Planned anew each time: no one plan is good for every filter.
+            .persistent(false)
             .bind(below)
             .bind(filter.state.map(AccountState::as_str)).bind(now)
             .bind(filter.phone.as_ref().map(Phone::as_str)).bind(filter.email.as_ref().map(EmailAddress::as_str))

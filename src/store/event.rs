@@ -79,6 +79,8 @@ impl Store {
         let ceiling = filter.before.map_or(Uuid::max(), |before| first_id(before + TimeDelta::milliseconds(1)));
         let below = below.map_or(ceiling, |below| below.min(ceiling));
         let events = on_pool!(self, pool => sqlx::query_as(statement)
+            // Planned anew each time: no one plan is good for every filter.
+            .persistent(false)
             .bind(below).bind(filter.from.map_or(Uuid::nil(), first_id))
             .bind(filter.account_id.map(|id| id.0)).bind(filter.kind.map(EventKind::as_str))
             .bind(filter.actor.as_deref()).bind(filter.from).bind(filter.before)
