@@ -235,7 +235,9 @@ async fn what_is_deleted_is_gone_and_its_number_is_free(backend: Backend) {
         metadata: Some(metadata("k", "Unmistakable")),
         ..with_phone("09121234567")
     };
-    let created = create(&app, account.clone()).await;
+    let request =
+        v1::CreateAccountRequest { account: Some(account.clone()), request_id: request_id(), ..Default::default() };
+    let created = try_create(&app, request.clone()).await.unwrap();
     let person = app.sign_in("09121234567").await;
     assert_eq!(person.account_id, created.account_id);
     delete(&app, &created.account_id).await.unwrap();
@@ -251,7 +253,7 @@ async fn what_is_deleted_is_gone_and_its_number_is_free(backend: Backend) {
     };
     assert_eq!(left, expected);
     let erased = "accounts WHERE phone IS NULL AND email IS NULL AND first_name = '' AND metadata = '{}'
-        AND password_hash IS NULL AND national_id_hash IS NULL AND full_name = ''";
+        AND password_hash IS NULL AND national_id_hash IS NULL AND full_name = '' AND created_with IS NULL";
     assert_eq!(app.rows(erased).await, 1);
     assert_eq!(app.rows("sessions WHERE ip <> '' OR user_agent <> '' OR device_name <> ''").await, 0);
     assert_eq!(reason(delete(&app, &created.account_id).await), "ACCOUNT_NOT_FOUND");
@@ -262,6 +264,8 @@ async fn what_is_deleted_is_gone_and_its_number_is_free(backend: Backend) {
         assert_eq!(reason(app.node().admin().unblock_account(by_operator(&app, request)).await), "ACCOUNT_NOT_FOUND");
     }
     assert_eq!(app.rows("events WHERE kind = 'account.deleted'").await, 1);
+    // An answer that comes late opens no second account.
+    assert_eq!(try_create(&app, request).await.unwrap(), left);
 
     // Whoever has the number now is somebody else.
     let newcomer = app.sign_in("09121234567").await;
