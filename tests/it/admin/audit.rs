@@ -5,10 +5,12 @@ use tonic::Request;
 
 use super::{block, by_operator, create, delete, unblock, update, with_phone};
 use crate::harness::{Backend, TestApp, bearer, details, on_both_backends, request_id};
+use crate::session::newcomer;
 
 on_both_backends!(
     every_change_is_a_row_with_its_circumstances,
     values_stay_out_of_the_trail,
+    what_somebody_only_claimed_goes_with_a_row,
     events_are_found_by_filter_and_in_pages,
     malformed_filters_are_named,
 );
@@ -125,6 +127,19 @@ async fn values_stay_out_of_the_trail(backend: Backend) {
     delete(&app, &created.account_id).await.unwrap();
     let told = "events WHERE lower(detail) LIKE '%unmistakable%' OR detail LIKE '%912123%'";
     assert_eq!(app.rows(told).await, 0);
+    app.stop().await;
+}
+
+async fn what_somebody_only_claimed_goes_with_a_row(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let claimant = newcomer(&app).await.account_id;
+    let claim = "UPDATE accounts SET claimed_phone = '+989121234567' WHERE id = $1";
+    crate::harness::database::execute(&app.node().app().store, claim, &[claimant.parse().unwrap()]).await;
+    let owner = app.sign_in("09121234567").await.account_id;
+    assert_eq!(app.rows("accounts WHERE claimed_phone IS NOT NULL").await, 0);
+    let event = latest(&app, "account.updated").await;
+    assert_eq!((event.account_id, event.detail.as_str()), (claimant, "claimed_phone"));
+    assert_eq!(event.actor, format!("account:{owner}"));
     app.stop().await;
 }
 

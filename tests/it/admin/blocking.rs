@@ -62,6 +62,7 @@ async fn a_block_ends_by_itself(backend: Backend) {
     assert_eq!((account.state, account.blocked_until, shown.block_reason.as_str()), (ACTIVE, None, ""));
     let again = signs_in(&app, "09121234567").await.unwrap();
     assert_eq!(again.account.unwrap().state, ACTIVE);
+    assert_eq!(app.rows("accounts WHERE block_reason <> ''").await, 0);
     let tokens = again.tokens.unwrap();
     assert!(app.is_active(&tokens.access_token).await);
     refresh(&app, &tokens.refresh_token).await.unwrap();
