@@ -116,6 +116,23 @@ async fn what_expires_while_it_waits_is_not_sent() {
     app.stop().await;
 }
 
+#[tokio::test]
+async fn what_expires_while_the_first_says_no_is_not_sent_by_the_second() {
+    let told = Arc::new(tokio::sync::Notify::new());
+    let first = Provider::start(Answer::When(Arc::clone(&told), 200, kavenegar(418))).await;
+    let second = Provider::answering(201, &twilio(None)).await;
+    let slow = [("notify.kavenegar.timeout", "1m")];
+    let app = with_two(Backend::Embedded, &first.url, &second.url, &slow).await;
+    send(&app, PHONE, Locale::En, code(&app));
+    first.asked_so_often(1).await;
+    app.advance(121);
+    told.notify_one();
+    counted(&app, "sms", "kavenegar", "failed", 1).await;
+    counted(&app, "sms", "none", "dropped", 1).await;
+    assert!(second.asked().is_empty());
+    app.stop().await;
+}
+
 /// What was written to the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -8,12 +8,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// What it does with a request.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     /// Answers.
     With(u16, String),
+    /// Answers once it is told to.
+    When(Arc<Notify>, u16, String),
     /// Takes longer than anybody waits.
     Never,
 }
@@ -88,6 +91,10 @@ async fn receive(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap
     let answer = shared.answer.lock().clone();
     match answer {
         Answer::With(status, body) => (StatusCode::from_u16(status).unwrap(), body),
+        Answer::When(told, status, body) => {
+            told.notified().await;
+            (StatusCode::from_u16(status).unwrap(), body)
+        }
         Answer::Never => std::future::pending().await,
     }
 }
