@@ -234,3 +234,16 @@ fn print_whole(account: &Account, now: DateTime<Utc>) {
         println!("{name:<14}{value}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bound_by_the_same_rules_as_elsewhere() {
+        assert_eq!(name("--name", " Ali ").unwrap(), "Ali");
+        for text in ["a\u{202e}b", "a\0b", &"a".repeat(129)] {
+            assert!(name("--name", text).unwrap_err().to_string().starts_with("--name must "), "{text:?}");
+        }
+    }
+}

@@ -37,6 +37,13 @@ fn all_problems_are_reported_at_once_with_their_source() {
 }
 
 #[test]
+fn a_list_holds_texts_only_and_nothing_is_left_out_of_it_silently() {
+    let problems = load("[limits]\ncountries = [98]\n[token]\naudience = ['a', 1]\n", &[]).unwrap_err().0;
+    let settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();
+    assert_eq!(settings, ["limits.countries", "token.audience"]);
+}
+
+#[test]
 fn production_refuses_every_development_setting() {
     let problems = load("profile = 'production'", &[]).unwrap_err().0;
     let settings: Vec<_> = problems.iter().map(|problem| problem.setting.as_str()).collect();

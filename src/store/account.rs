@@ -78,10 +78,11 @@ macro_rules! created_before {
     ($executor:expr, $intent:expr) => {{
         let intent: Intent = $intent;
         // With the person the digest is erased, because it is one of all that was said of them, the password included.
-        let digest: Option<(Option<Vec<u8>>,)> = sqlx::query_as("SELECT created_with FROM accounts WHERE created_by = $1")
-            .bind(intent.request_id.0)
-            .fetch_optional(&mut *$executor)
-            .await?;
+        let digest: Option<(Option<Vec<u8>>,)> =
+            sqlx::query_as("SELECT created_with FROM accounts WHERE created_by = $1")
+                .bind(intent.request_id.0)
+                .fetch_optional(&mut *$executor)
+                .await?;
         match digest {
             None => None,
             Some((Some(digest),)) if digest != intent.digest => Some(Err(AccountConflict::IntentReused)),

@@ -66,3 +66,20 @@ fn profile(given: Option<&v1::Account>, mask: Option<&prost_types::FieldMask>, f
     }
     profile
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    #[test]
+    fn what_the_mask_names_twice_is_read_once() {
+        let given = v1::Account { first_name: "a\0".to_owned(), ..Default::default() };
+        let mask = prost_types::FieldMask { paths: vec!["first_name".to_owned(); 3] };
+        let mut faults = Faults::default();
+        profile(Some(&given), Some(&mask), &mut faults);
+        let violations = faults.into_status().get_error_details().bad_request().unwrap().field_violations.clone();
+        assert_eq!(violations.len(), 1);
+    }
+}
