@@ -1,12 +1,10 @@
 //! `[identity]`: who is asked whether a national id belongs to a person.
 
-use std::net::IpAddr;
-
 use chrono::TimeDelta;
 
 use super::read::span;
 use super::source::Settings;
-use super::{Config, Profile};
+use super::{Config, url};
 use crate::secret::Secret;
 
 section! {
@@ -65,29 +63,14 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     match identity.provider {
         Provider::None => {}
         Provider::Zibal => {
-            check_url("identity.zibal.url", &identity.zibal.url, config.profile, s);
+            url::check("identity.zibal.url", &identity.zibal.url, "national ids", config.profile, s);
             let token = identity.zibal.token.expose();
             if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 s.fault("identity.zibal.token", "must be the access token that Zibal's panel shows".to_owned());
             }
         }
-        Provider::Http => check_url("identity.http.url", &identity.http.url, config.profile, s),
+        Provider::Http => url::check("identity.http.url", &identity.http.url, "national ids", config.profile, s),
     }
-}
-
-fn check_url(setting: &str, text: &str, profile: Profile, s: &mut Settings) {
-    let fault = match text.parse::<http::Uri>().ok().as_ref().and_then(|url| Some((url.scheme_str()?, url.host()?))) {
-        Some(("https", _)) => return,
-        Some(("http", host)) if profile == Profile::Development || is_loopback(host) => return,
-        Some(("http", _)) => "production needs https://, because national ids are sent there",
-        _ => "must be a URL, since national ids are to be sent there",
-    };
-    s.fault(setting, fault.to_owned());
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

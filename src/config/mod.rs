@@ -23,6 +23,7 @@ mod source;
 mod span;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::net::SocketAddr;
 

@@ -1,12 +1,10 @@
 //! `[notify]`: by which ways messages leave, and what each of them needs.
 
-use std::net::IpAddr;
-
 use chrono::TimeDelta;
 
 use super::read::{choice, span};
 use super::source::Settings;
-use super::{Config, Profile};
+use super::{Config, Profile, url};
 use crate::model::{EmailAddress, Locale, Purpose};
 use crate::secret::Secret;
 
@@ -259,7 +257,7 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     }
     let uses = |wanted: Route| ways.iter().any(|(_, route)| *route == wanted);
     if uses(Route::Webhook) {
-        check_url("notify.webhook.url", &notify.webhook.url, profile, s);
+        url::check("notify.webhook.url", &notify.webhook.url, "messages", profile, s);
     }
     if uses(Route::Kavenegar) {
         check_kavenegar(&notify.kavenegar, profile, s);
@@ -273,7 +271,7 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
 }
 
 fn check_kavenegar(kavenegar: &Kavenegar, profile: Profile, s: &mut Settings) {
-    check_url("notify.kavenegar.url", &kavenegar.url, profile, s);
+    url::check("notify.kavenegar.url", &kavenegar.url, "messages", profile, s);
     // It becomes a part of the path.
     let key = kavenegar.api_key.expose();
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -282,7 +280,7 @@ fn check_kavenegar(kavenegar: &Kavenegar, profile: Profile, s: &mut Settings) {
 }
 
 fn check_twilio(twilio: &Twilio, profile: Profile, s: &mut Settings) {
-    check_url("notify.twilio.url", &twilio.url, profile, s);
+    url::check("notify.twilio.url", &twilio.url, "messages", profile, s);
     let is_sid = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !is_sid(&twilio.account_sid) {
         s.fault("notify.twilio.account_sid", "must be the Account SID that Twilio's console shows".to_owned());
@@ -302,7 +300,7 @@ fn check_smtp(smtp: &Smtp, profile: Profile, s: &mut Settings) {
     if smtp.host.is_empty() || !smtp.host.bytes().all(|byte| byte.is_ascii_graphic()) {
         s.fault("notify.smtp.host", "must be the name of a mail server".to_owned());
     }
-    if smtp.tls == SmtpTls::None && profile == Profile::Production && !is_loopback(&smtp.host) {
+    if smtp.tls == SmtpTls::None && profile == Profile::Production && !url::is_loopback(&smtp.host) {
         s.fault("notify.smtp.tls", "production needs `starttls` or `tls`, because codes are sent there".to_owned());
     }
     if EmailAddress::parse(&smtp.from_address).is_err() {
@@ -314,21 +312,6 @@ fn check_smtp(smtp: &Smtp, profile: Profile, s: &mut Settings) {
     if smtp.username.is_empty() != smtp.password.expose().is_empty() {
         s.fault("notify.smtp.username", "needs notify.smtp.password, and the other way round".to_owned());
     }
-}
-
-fn check_url(setting: &str, text: &str, profile: Profile, s: &mut Settings) {
-    let fault = match text.parse::<http::Uri>().ok().as_ref().and_then(|url| Some((url.scheme_str()?, url.host()?))) {
-        Some(("https", _)) => return,
-        Some(("http", host)) if profile == Profile::Development || is_loopback(host) => return,
-        Some(("http", _)) => "production needs https://, because codes are sent there",
-        _ => "must be a URL, since messages are to be sent there",
-    };
-    s.fault(setting, fault.to_owned());
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
