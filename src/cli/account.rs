@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::identity::{Accounts, NewPerson};
 use crate::model::{Account, AccountId, AccountState, EmailAddress, Locale, Phone, Region, Role, parse_name};
 use crate::secret::Secret;
-use crate::store::AccountFilter;
+use crate::store::{AccountChange, AccountFilter};
 
 /// More than any password has.
 const MOST_PASSWORD_BYTES: u64 = 4_096;
@@ -41,6 +41,15 @@ pub(super) enum AccountCommand {
     },
     /// Show an account.
     Show(Whose),
+    /// Give an account these roles in place of those it has; without any it has none. They stand in tokens from the next
+    /// refresh on.
+    Roles {
+        #[command(flatten)]
+        whose: Whose,
+        /// A role; `admin` administers this service.
+        #[arg(long = "role", num_args = 1..)]
+        roles: Vec<Role>,
+    },
     /// Shut an account: its sessions end, its tokens stop to count, and nobody signs in to it.
     Block {
         #[command(flatten)]
@@ -137,6 +146,11 @@ impl AccountCommand {
                 }
             }
             Self::Show(whose) => print_whole(&whose.find(&accounts, region).await?, cause.at),
+            Self::Roles { whose, roles } => {
+                let id = whose.find(&accounts, region).await?.id;
+                let change = AccountChange { roles: Some(roles.into_iter().collect()), ..AccountChange::default() };
+                accounts.update(id, &change, &cause).await?;
+            }
             Self::Block { whose, reason, until } => {
                 if until.is_some_and(|until| until <= cause.at) {
                     return Err("--until must be in the future".into());

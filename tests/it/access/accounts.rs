@@ -34,6 +34,10 @@ fn the_first_administrator_comes_from_the_command_line() {
     assert_eq!(place.run(&["account", "list", "--state", "blocked"]).works().lines().count(), 1);
     place.run(&["account", "unblock", "--id", id]).works();
     assert!(place.run(&["account", "show", "--id", id]).works().contains("state         active"));
+    place.run(&["account", "roles", "--email", "ali@example.com", "--role", "admin", "support"]).works();
+    assert_eq!(place.run(&["account", "list", "--role", "admin"]).works().lines().count(), 2);
+    place.run(&["account", "roles", "--email", "ali@example.com"]).works();
+    assert_eq!(place.run(&["account", "list", "--role", "support"]).works(), "");
     place.run(&["account", "delete", "--email", "ali@example.com"]).works();
     let gone = place.run(&["account", "show", "--email", "ali@example.com"]).fails();
     assert_eq!(gone, "countersign: there is no such account");
