@@ -59,7 +59,7 @@ async fn v9_nothing_of_somebody_elses_is_touched(backend: Backend) {
         let (challenge_id, code) = challenge(&app, VICTIM, OtpPurpose::DeleteAccount).await;
         let otp = v1::OtpCredential { challenge_id, code };
         let proof = Some(v1::delete_account_request::Proof::Otp(otp));
-        let request = v1::DeleteAccountRequest { proof, ..Default::default() };
+        let request = v1::DeleteAccountRequest { proof };
         assert_eq!(reason(accounts.delete_account(bearer(request, as_attacker)).await), "INVALID_CREDENTIALS");
         // Codes for something else give nobody the victim's number.
         for purpose in [OtpPurpose::SignIn, OtpPurpose::ResetPassword, OtpPurpose::DeleteAccount] {

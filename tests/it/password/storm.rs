@@ -34,7 +34,7 @@ fn status_of(pid: u32, name: &str) -> u64 {
 /// How long it takes to ask whether a token is well.
 async fn verify(tokens: &mut TokenServiceClient<Channel>, token: &str) -> Duration {
     let begun = Instant::now();
-    let request = v1::VerifyRequest { token: token.to_owned(), ..Default::default() };
+    let request = v1::VerifyRequest { token: token.to_owned() };
     assert!(tokens.verify(request).await.unwrap().into_inner().valid);
     begun.elapsed()
 }
