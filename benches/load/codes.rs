@@ -14,7 +14,7 @@ use crate::bare::{Bare, PATIENCE};
 use crate::database::Database;
 use crate::figures::{Figure, Report};
 use crate::people::{self, Codes};
-use crate::rounds::{Plan, median, repeat};
+use crate::rounds::{Plan, median, repeat, repeat_while};
 use crate::server::Server;
 use crate::{Result, services};
 
@@ -90,10 +90,11 @@ async fn compare(core: usize, plan: Plan, database: &str) -> Result<Rates> {
             *code = log.take(&server, challenge).await?;
         }
         let rate;
-        (rate, bares) = repeat(bares, plan.window, |client| bare_login(&bare, client)).await?;
+        (rate, bares) = repeat_while(bares, plan.window, Client::has_code, |client| bare_login(&bare, client)).await?;
         rates.bare_logins.push(rate);
         let rate;
-        (rate, clients) = repeat(clients, plan.window, |client| login(auth.clone(), client)).await?;
+        (rate, clients) =
+            repeat_while(clients, plan.window, Client::has_code, |client| login(auth.clone(), client)).await?;
         rates.logins.push(rate);
         // What is left would be too old in the end.
         clients.iter_mut().for_each(Client::discard);
@@ -114,9 +115,14 @@ impl<C> Client<C> {
         self.number * PEOPLE + self.asked % PEOPLE
     }
 
-    /// A code that is still to be used. Asking is the lesser work, so that there are always some.
+    /// Whether there is a code that is still to be used. Asking is the lesser work; on a machine that is busy with other things
+    /// there may be too few all the same.
+    fn has_code(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
     fn code(&mut self) -> Result<C> {
-        self.codes.pop().ok_or_else(|| "there were more logins than codes".into())
+        self.codes.pop().ok_or_else(|| "there is no code left".into())
     }
 
     /// Forgets the codes that were not used.

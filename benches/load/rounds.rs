@@ -1,6 +1,7 @@
 //! Comparisons on a machine that is shared and noisy: the targets take turns, and what is quoted is the median over the
 //! rounds, for ratios the median of each round's own ratio.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -83,20 +84,41 @@ pub(crate) async fn repeat<T, F>(items: Vec<T>, window: Window, work: impl Fn(T)
 where
     F: Future<Output = Result<T>>,
 {
+    repeat_while(items, window, |_| true, work).await
+}
+
+/// The same where work may run out: the window ends for all as soon as there is no more for one.
+pub(crate) async fn repeat_while<T, F>(
+    items: Vec<T>,
+    window: Window,
+    more: impl Fn(&T) -> bool,
+    work: impl Fn(T) -> F,
+) -> Result<(f64, Vec<T>)>
+where
+    F: Future<Output = Result<T>>,
+{
     let begin = Instant::now() + window.warm_up;
-    let end = begin + window.measured;
-    let work = &work;
+    let end = &Cell::new(begin + window.measured);
+    let (more, work) = (&more, &work);
     let done = try_join_all(items.into_iter().map(|mut item| async move {
         let mut count = 0_u32;
-        while Instant::now() < end {
+        while Instant::now() < end.get() {
+            if !more(&item) {
+                end.set(Instant::now());
+                break;
+            }
             item = work(item).await?;
-            count += u32::from((begin..end).contains(&Instant::now()));
+            count += u32::from((begin..end.get()).contains(&Instant::now()));
         }
         Result::Ok((count, item))
     }))
     .await?;
+    let measured = end.get().saturating_duration_since(begin);
+    if measured.is_zero() {
+        return Err("there was nothing left to do before the window began".into());
+    }
     let (counts, items): (Vec<_>, Vec<_>) = done.into_iter().unzip();
-    Ok((f64::from(counts.iter().sum::<u32>()) / window.measured.as_secs_f64(), items))
+    Ok((f64::from(counts.iter().sum::<u32>()) / measured.as_secs_f64(), items))
 }
 
 /// The middle of some values; of an even number, the mean of the two in the middle.
