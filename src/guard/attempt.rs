@@ -2,9 +2,10 @@
 //! after the other. Whether there is such an account makes no difference here: only what was said is counted.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::runtime::Handle;
 
 use super::{Guard, GuardError, key, known_key};
-use crate::cache::{Counter, Relief};
+use crate::cache::{Cache, Counter, Relief};
 use crate::config::Limit;
 use crate::model::{Identifier, Network};
 
@@ -89,7 +90,44 @@ impl Guard {
     }
 }
 
+/// Takes an attempt back whose caller goes away before it is judged. Nothing is learned by such a one, and an app that waits
+/// less long than we need must not lock its person out. It stays counted for the network, because it made us work.
+#[derive(Debug)]
+#[must_use = "dropped at once it takes the attempt back"]
+pub struct Unheard {
+    cache: Cache,
+    counters: Vec<Counter>,
+}
+
+impl Unheard {
+    /// The caller is still there: what becomes of the attempt is said elsewhere.
+    pub fn heard(mut self) {
+        self.counters.clear();
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        let (cache, counters) = (self.cache.clone(), std::mem::take(&mut self.counters));
+        if let (false, Ok(runtime)) = (counters.is_empty(), Handle::try_current()) {
+            runtime.spawn(async move {
+                if let Err(error) = cache.count_all(&counters).await {
+                    tracing::debug!(%error, "an attempt that nobody waited for stays counted as a failure");
+                }
+            });
+        }
+    }
+}
+
 impl Attempt<'_> {
+    /// What takes it back if the caller goes away from here on.
+    pub fn unheard(&self) -> Unheard {
+        let [narrow, of_identifier, _] = self.keys();
+        let now = self.guard.clock.now();
+        let counters = vec![Counter::back(narrow, now), self.unless_known(Counter::back(of_identifier, now))];
+        Unheard { cache: self.guard.cache.clone(), counters }
+    }
+
     /// It was right: the failures before it are forgotten, the wide limits get it back, and the network counts as one of
     /// the person's own from now on.
     pub async fn succeeded(self) {

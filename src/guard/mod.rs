@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use self::attempt::{Attempt, Factor};
+pub use self::attempt::{Attempt, Factor, Unheard};
 use crate::cache::{Cache, CacheError, Count, Counter, Tally};
 use crate::clock::Clock;
 use crate::config::{Limit, Limits};

@@ -67,7 +67,9 @@ impl Sessions {
         is_failure: impl Fn(&E) -> bool,
     ) -> Result<T, E> {
         let attempt = self.guard.admit_attempt(Factor::Password, identifier, client.ip.into()).await?;
+        let unheard = attempt.unheard();
         let outcome = work.await;
+        unheard.heard();
         match &outcome {
             Ok(_) => attempt.succeeded().await,
             Err(error) if is_failure(error) => {}

@@ -1,5 +1,6 @@
 //! A provider that fails: no answer of it harms, nobody waits for longer than promised, and it is left alone for a while.
 
+use futures_util::FutureExt;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -169,8 +170,8 @@ async fn leaving_early_is_not_a_failure_of_the_provider() {
         ],
     );
     for _ in 0..5 {
-        let impatient = verify(&zibal, Some(PHONE), NATIONAL_ID, Some(BORN));
-        assert!(tokio::time::timeout(Duration::ZERO, impatient).await.is_err());
+        // Begun, and not waited for.
+        assert!(verify(&zibal, Some(PHONE), NATIONAL_ID, Some(BORN)).now_or_never().is_none());
     }
     // Each is asked to its end.
     let mut asked = 0;

@@ -1,6 +1,9 @@
 //! Signing in with a password.
 
+use std::time::Duration;
+
 use countersign::proto::v1;
+use tokio::time::{sleep, timeout};
 
 use super::{OTHER, PASSWORD, bytes, log_in, reason, register, registration, somebody, with_password};
 use crate::harness::database::block;
@@ -16,6 +19,7 @@ on_both_backends!(
     one_intent_is_one_session,
     wrong_passwords_block_and_a_right_one_begins_anew,
     malformed_passwords_are_named,
+    whoever_goes_away_before_the_answer_has_not_failed,
 );
 
 async fn a_password_opens_a_session(backend: Backend) {
@@ -166,5 +170,27 @@ async fn malformed_passwords_are_named(backend: Backend) {
         let refused = details(&app.node().auth().login(request).await.unwrap_err());
         assert_eq!((refused.reason.as_str(), refused.fields), ("INVALID_FIELD", vec![field.to_owned()]));
     }
+    app.stop().await;
+}
+
+/// An app that waits less long than the service needs must not lock its person out.
+async fn whoever_goes_away_before_the_answer_has_not_failed(backend: Backend) {
+    // A hash that takes its time.
+    let app = TestApp::with(backend, &[("password.memory_kib", "131072"), ("password.passes", "3")]).await;
+    somebody(&app, "09121234567", PASSWORD).await;
+    for _ in 0..8 {
+        let hasty = timeout(Duration::from_millis(30), log_in(&app, "09121234567", PASSWORD)).await;
+        assert!(hasty.is_err(), "it was answered");
+    }
+    // The last of them may not have been noticed yet.
+    let mut outcome = log_in(&app, "09121234567", PASSWORD).await;
+    for _ in 0..50 {
+        if outcome.is_ok() {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+        outcome = log_in(&app, "09121234567", PASSWORD).await;
+    }
+    outcome.unwrap();
     app.stop().await;
 }
