@@ -74,7 +74,8 @@ async fn o8_a_password_tells_nothing_of_whether_there_is_an_account(backend: Bac
 
 async fn o8_a_code_tells_nothing_of_whether_there_is_an_account(backend: Backend) {
     let _storm = storm().await;
-    let settings: Vec<_> = UNLIMITED.iter().copied().chain([("notify.queue", "1000000")]).collect();
+    let more = [("limits.codes_per_prefix.count", "1000000"), ("notify.queue", "1000000")];
+    let settings: Vec<_> = UNLIMITED.iter().copied().chain(more).collect();
     let mut app = TestApp::with(backend, &settings).await;
     app.sign_in(KNOWN).await;
     app.restart_with("accounts.open_registration", "false").await;
