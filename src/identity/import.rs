@@ -7,14 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::credential::{StoredHash, UnfitHash};
-use crate::model::{AccountState, Cause, EmailAddress, Locale, Phone, Region, Role, Roles, parse_name};
+use crate::model::{Account, AccountState, Cause, EmailAddress, Locale, Phone, Region, Role, Roles, parse_name};
 use crate::secret::Secret;
 use crate::store::{Imported, ImportedAccount, Owners, Store, StoreError};
-
-/// The largest metadata, in bytes of JSON.
-const MOST_METADATA: usize = 4096;
-/// How deep lists and objects may lie in one another there.
-const MOST_DEPTH: usize = 8;
 
 /// An account as it is known elsewhere. In JSON, whatever is not known can be left out.
 #[derive(Default, Deserialize)]
@@ -163,11 +158,14 @@ fn check(record: Record, region: Region, now: DateTime<Utc>) -> Result<ImportedA
     if phone.is_none() && email.is_none() {
         return Err(Unfit::new("phone", "must be given, or else email"));
     }
-    if record.metadata.values().any(|value| !is_shallow(value, MOST_DEPTH - 1)) {
-        return Err(Unfit::new("metadata", format_args!("must not lie deeper than {MOST_DEPTH} levels")));
+    if record.metadata.values().any(|value| !is_shallow(value, Account::METADATA_DEPTH - 1)) {
+        return Err(Unfit::new(
+            "metadata",
+            format_args!("must not lie deeper than {} levels", Account::METADATA_DEPTH),
+        ));
     }
-    if Value::Object(record.metadata.clone()).to_string().len() > MOST_METADATA {
-        return Err(Unfit::new("metadata", format_args!("must be at most {MOST_METADATA} bytes as JSON")));
+    if Value::Object(record.metadata.clone()).to_string().len() > Account::MOST_METADATA {
+        return Err(Unfit::new("metadata", format_args!("must be at most {} bytes as JSON", Account::MOST_METADATA)));
     }
     let locale = match record.locale.as_str() {
         "" => String::new(),

@@ -64,6 +64,11 @@ pub struct Identity {
 }
 
 impl Account {
+    /// The largest metadata, in bytes of JSON.
+    pub const MOST_METADATA: usize = 4096;
+    /// How deep lists and objects may lie in one another there, the metadata themselves being the first.
+    pub const METADATA_DEPTH: usize = 8;
+
     /// Whether its owner has proved that this is theirs.
     #[must_use]
     pub fn owns(&self, identifier: &Identifier) -> bool {

@@ -41,12 +41,12 @@ pub(super) fn hidden(pair: &TokenPair, now: DateTime<Utc>) -> v1::Tokens {
 
 /// The access token that came in a cookie.
 pub(super) fn access_token<'a>(headers: &'a HeaderMap, cookies: &Cookies) -> Option<&'a str> {
-    value(headers, &cookies.access).filter(|_| cookies.set_cookies)
+    if cookies.set_cookies { value(headers, &cookies.access) } else { None }
 }
 
 /// The refresh token that came in a cookie.
 pub(super) fn refresh_token<'a>(metadata: &'a MetadataMap, cookies: &Cookies) -> Option<&'a str> {
-    value(metadata.as_ref(), &cookies.refresh).filter(|_| cookies.set_cookies)
+    if cookies.set_cookies { value(metadata.as_ref(), &cookies.refresh) } else { None }
 }
 
 /// A cookie's value. HTTP/2 may bring each cookie in a header of its own (RFC 9113 §8.2.3).

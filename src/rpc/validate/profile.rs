@@ -5,12 +5,8 @@ use prost_types::value::Kind;
 use serde_json::{Map, Number, Value};
 
 use super::Faults;
-use crate::model::{ClaimRule, Locale, parse_name};
+use crate::model::{Account, ClaimRule, Locale, parse_name};
 
-/// The largest metadata, in bytes of JSON.
-const MAX_METADATA: usize = 4096;
-/// How deep lists and objects may lie in one another, the metadata themselves being the first.
-const MAX_DEPTH: usize = 8;
 /// The first integer that has neighbours which a float cannot tell apart.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -46,9 +42,11 @@ impl Faults {
     /// What services keep with an account: nothing where nothing is said.
     pub(crate) fn metadata(&mut self, field: &str, given: Option<&prost_types::Struct>) -> Map<String, Value> {
         let Some(given) = given else { return Map::new() };
-        match object(given, MAX_DEPTH) {
-            Ok(members) if Value::Object(members.clone()).to_string().len() <= MAX_METADATA => return members,
-            Ok(_) => self.add(field, format_args!("must be at most {MAX_METADATA} bytes as JSON")),
+        match object(given, Account::METADATA_DEPTH) {
+            Ok(members) if Value::Object(members.clone()).to_string().len() <= Account::MOST_METADATA => {
+                return members;
+            }
+            Ok(_) => self.add(field, format_args!("must be at most {} bytes as JSON", Account::MOST_METADATA)),
             Err(fault) => self.add(field, fault),
         }
         Map::new()
