@@ -3,31 +3,11 @@
 
 use std::str::FromStr;
 
+use countersign_token::{RESERVED_CLAIMS, USERNAME};
 use serde_json::{Map, Value};
 
 use super::{Account, EmailAddress, Phone, Roles};
 
-/// The claims that every access token has a place for. None of them can be had by a rule, but for [`USERNAME`].
-pub const RESERVED_CLAIMS: [&str; 16] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "nbf",
-    "jti",
-    "sid",
-    "client_id",
-    "scope",
-    "roles",
-    "amr",
-    "auth_time",
-    "anon",
-    "device_id",
-    "username",
-];
-/// The one reserved claim that has no other source than a rule.
-pub const USERNAME: &str = "username";
 /// Claims that mean something to others which nothing here stands for (RFC 7662 §2.2, RFC 7800, RFC 8693, RFC 9396).
 const MISLEADING: [&str; 6] = ["active", "token_type", "cnf", "act", "may_act", "authorization_details"];
 /// Deeper values are left out: not every reader of tokens would take them.

@@ -1,16 +1,14 @@
 //! Access tokens of this installation: issued, and judged from memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
-use quick_cache::sync::Cache as Remembered;
 
 use super::{
-    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, MAX_COMPACT_BYTES, Rejection, Replica,
-    SigningError, read_access_token,
+    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, Rejection, Remembered, Replica, SigningError,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -36,27 +34,15 @@ pub struct AccessTokens {
     clock: Clock,
     settings: config::Token,
     bound: TimeDelta,
-    /// Tokens whose signature has been found good, by their whole text: found by a quick hash and then compared to the letter,
-    /// so that no other text can pass for one of them. Never a verdict: that is made anew.
-    remembered: Remembered<Box<str>, Arc<Known>>,
+    remembered: Remembered<Bytes>,
     last_reload: Mutex<DateTime<Utc>>,
     metrics: Metrics,
     /// Whether it has been said that claims are left out.
     warned: AtomicBool,
 }
 
-/// A token that a key of ours has signed, whether or not it counts.
-#[derive(Debug)]
-pub struct Known {
-    /// What it says.
-    pub claims: AccessClaims,
-    /// Which key signed it.
-    pub kid: String,
-    /// When it was issued, to the millisecond: its identifier tells more exactly than its `iat`.
-    pub issued_at: DateTime<Utc>,
-    /// What of an answer about it stays the same, encoded. Filled in by whoever answers first.
-    pub told: OnceLock<Bytes>,
-}
+/// A token that a key of ours has signed, with what of an answer about it stays the same, encoded.
+pub type Known = countersign_token::Known<Bytes>;
 
 /// A token that was issued.
 #[derive(Clone, Debug)]
@@ -340,18 +326,7 @@ impl AccessTokens {
 
     /// A token that a key of ours has signed, whether or not it counts any more.
     pub fn known(&self, token: &str) -> Result<Arc<Known>, Rejection> {
-        if token.len() > MAX_COMPACT_BYTES {
-            return Err(Rejection::TooLong);
-        }
-        let keys = self.keyring.keys();
-        if let Some(known) = self.remembered.get(token) {
-            // A key that is gone verifies nothing, whatever it verified before.
-            return if keys.set.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
-        }
-        let (kid, claims) = read_access_token(token, &keys.set)?;
-        let known = Arc::new(Known::new(claims, kid));
-        self.remembered.insert(token.into(), Arc::clone(&known));
-        Ok(known)
+        self.remembered.read(token, &self.keyring.keys().set)
     }
 
     fn check(&self, claims: &AccessClaims, demands: Demands<'_>, now: DateTime<Utc>) -> Result<(), Inactive> {
@@ -380,17 +355,6 @@ impl AccessTokens {
 /// The length of so many bytes in base64 without padding.
 const fn encoded(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
-}
-
-impl Known {
-    fn new(claims: AccessClaims, kid: String) -> Self {
-        let exact = claims.jti.0.get_timestamp().and_then(|timestamp| {
-            let (seconds, nanos) = timestamp.to_unix();
-            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-        });
-        let issued_at = exact.or_else(|| DateTime::from_timestamp(claims.iat, 0)).unwrap_or(DateTime::UNIX_EPOCH);
-        Self { claims, kid, issued_at, told: OnceLock::new() }
-    }
 }
 
 impl Issued {

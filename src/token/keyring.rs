@@ -246,7 +246,7 @@ async fn make_key(
     let pair = pair.map_err(|error| broken(error.to_string()))?.map_err(|error| broken(error.to_string()))?;
     let kid = pair.public().kid().to_owned();
     let sealing = sealing.first().ok_or_else(|| broken("there is no root key".to_owned()))?;
-    let sealed = seal::seal(Random, sealing, &kid, pair.pkcs8().expose());
+    let sealed = seal::seal(Random, sealing, &kid, pair.pkcs8());
     Ok(SigningKey {
         algorithm,
         state,
@@ -288,7 +288,7 @@ fn open_key(record: &SigningKey, sealing: &[seal::KeyEncryptionKey]) -> Result<S
     for key in sealing {
         match seal::open(key, &record.kid, &record.sealed_private) {
             Ok(private) => {
-                return SigningPair::from_pkcs8(record.algorithm, private)
+                return SigningPair::from_pkcs8(record.algorithm, private.expose())
                     .map_err(|error| KeyringError::Broken(error.to_string()));
             }
             Err(error) => cause = error.to_string(),

@@ -53,7 +53,6 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("axum", "http server"),
     ("sqlx", "store"),
     ("fred", "cache"),
-    ("jsonwebtoken", "token"),
     ("argon2", "credential"),
     ("bcrypt", "credential"),
     ("scrypt", "credential"),

@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
+use super::Algorithm;
 use super::json::JsonError;
-use crate::model::Algorithm;
 
 /// The longest name a key may have, in bytes.
 pub const MAX_KID_BYTES: usize = 64;

@@ -1,5 +1,7 @@
 //! Key pairs that sign. Owns making them, reading them back, and the compact form of what they sign.
 
+use std::fmt;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rand::SystemRandom;
@@ -11,10 +13,10 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
+use zeroize::Zeroizing;
 
+use super::Algorithm;
 use super::public_key::{KeyError, PublicKey};
-use crate::model::Algorithm;
-use crate::secret::Secret;
 
 /// Why a key pair could not be made, read or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,18 +39,23 @@ impl From<Unspecified> for SigningError {
 }
 
 /// A private key, ready to sign, and its public half.
-#[derive(Debug)]
 pub struct SigningPair {
     public: PublicKey,
-    pkcs8: Secret<Vec<u8>>,
+    pkcs8: Zeroizing<Vec<u8>>,
     signer: Signer,
+}
+
+/// Without the private half.
+impl fmt::Debug for SigningPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningPair").field("public", &self.public).finish_non_exhaustive()
+    }
 }
 
 /// The parsed private key.
 ///
 /// Verifying goes through jsonwebtoken, signing does not: it parses and checks the private key anew for each signature, which
 /// was measured to make ES256 1.6, EdDSA 1.8 and RS256 2.8 times as dear. Its signers that keep a key are not `Send`.
-#[derive(Debug)]
 enum Signer {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
@@ -63,21 +70,21 @@ impl SigningPair {
         let pkcs8 = match algorithm {
             Algorithm::Es256 => {
                 let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())?;
-                Secret::new(document.as_ref().to_vec())
+                document.as_ref().to_vec()
             }
-            Algorithm::EdDsa => Secret::new(Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())?.as_ref().to_vec()),
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())?.as_ref().to_vec(),
             Algorithm::Rs256 => {
                 let document: Pkcs8V1Der<'_> = RsaKeyPair::generate(KeySize::Rsa2048)?.as_der()?;
-                Secret::new(document.as_ref().to_vec())
+                document.as_ref().to_vec()
             }
         };
-        Self::from_pkcs8(algorithm, pkcs8)
+        Self::from_pkcs8(algorithm, &Zeroizing::new(pkcs8))
     }
 
     /// Reads a pair back from its private half, named by its thumbprint.
-    pub fn from_pkcs8(algorithm: Algorithm, pkcs8: Secret<Vec<u8>>) -> Result<Self, SigningError> {
+    pub fn from_pkcs8(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, SigningError> {
         let not_a_key = |_: KeyRejected| SigningError::NotAKey(algorithm);
-        let der = pkcs8.expose();
+        let der = pkcs8;
         let (signer, public) = match algorithm {
             Algorithm::Es256 => {
                 let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(not_a_key)?;
@@ -100,7 +107,7 @@ impl SigningPair {
                 (Signer::Rs256(pair), public)
             }
         };
-        Ok(Self { public, pkcs8, signer })
+        Ok(Self { public, pkcs8: Zeroizing::new(pkcs8.to_vec()), signer })
     }
 
     /// The same pair under a name of one's own.
@@ -116,7 +123,7 @@ impl SigningPair {
 
     /// The private half, to be sealed and kept.
     #[must_use]
-    pub const fn pkcs8(&self) -> &Secret<Vec<u8>> {
+    pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
 
@@ -165,7 +172,7 @@ mod tests {
         for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
             let pair = SigningPair::generate(algorithm).unwrap();
             assert_eq!(pair.public().kid(), pair.public().thumbprint());
-            let pair = SigningPair::from_pkcs8(algorithm, pair.pkcs8().clone()).unwrap().named("one").unwrap();
+            let pair = SigningPair::from_pkcs8(algorithm, pair.pkcs8()).unwrap().named("one").unwrap();
             let keys = KeySet::new([pair.public().clone()]).unwrap();
             for payload in [&b"{}"[..], b"", b"\xff\x00"] {
                 let verified = verify_compact(&pair.sign("at+jwt", payload).unwrap(), &keys).unwrap();
@@ -183,13 +190,13 @@ mod tests {
         for made in all {
             let pair = SigningPair::generate(made).unwrap();
             for read in all.into_iter().filter(|&read| read != made) {
-                let error = SigningPair::from_pkcs8(read, pair.pkcs8().clone()).unwrap_err();
+                let error = SigningPair::from_pkcs8(read, pair.pkcs8()).unwrap_err();
                 assert_eq!(error, SigningError::NotAKey(read));
             }
-            let mut cut_off = pair.pkcs8().expose().clone();
+            let mut cut_off = pair.pkcs8().to_vec();
             cut_off.pop();
-            assert!(SigningPair::from_pkcs8(made, cut_off.into()).is_err());
-            assert!(!format!("{pair:?}").contains(&format!("{:?}", pair.pkcs8().expose())));
+            assert!(SigningPair::from_pkcs8(made, &cut_off).is_err());
+            assert!(!format!("{pair:?}").contains(&format!("{:?}", pair.pkcs8())));
         }
     }
 }

@@ -5,11 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::Algorithm;
 use super::json;
 use super::keyset::KeySet;
 use super::public_key::{MAX_KID_BYTES, PublicKey};
 use super::rejection::Rejection;
-use crate::model::Algorithm;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_COMPACT_BYTES: usize = 8 * 1024;

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Algorithm;
-use crate::token::SigningPair;
-use crate::token::keyset::{KeySet, KeySetError};
+use crate::Algorithm;
+use crate::SigningPair;
+use crate::keyset::{KeySet, KeySetError};
 
 const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";

@@ -8,7 +8,7 @@ use super::compact::verify_compact;
 use super::json;
 use super::keyset::KeySet;
 use super::rejection::Rejection;
-use crate::model::{AccountId, RESERVED_CLAIMS, SessionId, TokenId, USERNAME};
+use super::{AccountId, SessionId, TokenId};
 
 /// The `typ` of access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -16,6 +16,28 @@ pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 pub const MAX_LEEWAY_SECONDS: u8 = 5;
 /// The last second of the year 9999, past which no calendar here goes.
 const LAST_SECOND: i64 = 253_402_300_799;
+
+/// The claims that every access token has a place for. A claim of one's own cannot have such a name, but for [`USERNAME`].
+pub const RESERVED_CLAIMS: [&str; 16] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "sid",
+    "client_id",
+    "scope",
+    "roles",
+    "amr",
+    "auth_time",
+    "anon",
+    "device_id",
+    "username",
+];
+/// The one of them that has no source of its own.
+pub const USERNAME: &str = "username";
 
 /// What an access token says. Times are whole seconds since the epoch. Empty texts and lists stand for absent claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +110,7 @@ fn is_access_token_type(typ: &str) -> bool {
 
 impl AccessClaims {
     /// Adds a custom claim, where its value is fit for it.
-    pub(super) fn set(&mut self, name: &str, value: Value) -> bool {
+    pub fn set(&mut self, name: &str, value: Value) -> bool {
         if name == USERNAME {
             self.username = non_empty(value);
             return self.username.is_some();
@@ -98,7 +120,7 @@ impl AccessClaims {
     }
 
     /// Takes a custom claim away.
-    pub(super) fn unset(&mut self, name: &str) {
+    pub fn unset(&mut self, name: &str) {
         if name == USERNAME {
             self.username = None;
         } else {

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::model::Algorithm;
-use crate::token::SigningPair;
+use crate::Algorithm;
+use crate::SigningPair;
 
 const NOW: i64 = 1_800_000_000;
 

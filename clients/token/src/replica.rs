@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::RwLock;
 use uuid::Uuid;
 
-use crate::model::{AccountId, Revocation, SessionId, Target, TokenId};
+use super::{AccountId, Revocation, SessionId, Target, TokenId};
 
 /// How many parts the copy has. A part that grows is locked while it is moved, so parts keep that short.
 const SHARDS: usize = 64;
@@ -160,7 +160,7 @@ impl Replica {
     }
 
     /// Notes that everything up to a moment is known.
-    pub(super) fn set_as_of(&self, moment: DateTime<Utc>) {
+    pub fn set_as_of(&self, moment: DateTime<Utc>) {
         self.as_of.store(moment.timestamp_micros(), Ordering::Release);
     }
 
@@ -176,10 +176,15 @@ fn later(current: &mut i64, other: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn id() -> Uuid {
+        let mut random = [0; 10];
+        aws_lc_rs::rand::fill(&mut random).unwrap();
+        uuid::Builder::from_unix_timestamp_millis(1_800_000_000_000, &random).into_uuid()
     }
 
     fn revoke(target: Target, revoked_at: i64, expires_at: i64) -> Revocation {
@@ -188,7 +193,6 @@ mod tests {
 
     #[test]
     fn each_kind_of_revocation_covers_its_tokens_until_it_expires() {
-        let id = || Random.id(at(0));
         let (token, session, account) = (TokenId(id()), SessionId(id()), AccountId(id()));
         for target in [Target::Token(token), Target::Session(session), Target::Account(account)] {
             let replica = Replica::default();
@@ -205,7 +209,7 @@ mod tests {
     #[test]
     fn an_accounts_latest_cut_off_wins_and_spares_what_came_after() {
         let replica = Replica::default();
-        let (token, account) = (TokenId(Random.id(at(0))), AccountId(Random.id(at(0))));
+        let (token, account) = (TokenId(id()), AccountId(id()));
         replica.apply(&revoke(Target::Account(account), 5, 100));
         replica.apply(&revoke(Target::Account(account), 3, 50));
         assert!(replica.covers(token, None, account, at(5), at(60)));
@@ -216,7 +220,7 @@ mod tests {
     fn identifiers_spread_over_shards_and_buckets() {
         let replica = Replica::default();
         for _ in 0..64_000 {
-            replica.apply(&revoke(Target::Session(SessionId(Random.id(at(0)))), 0, 10));
+            replica.apply(&revoke(Target::Session(SessionId(id())), 0, 10));
         }
         let fullest = replica.shards.iter().map(|shard| shard.read().sessions.len()).max().unwrap();
         assert!(fullest < 1_250, "{fullest}");

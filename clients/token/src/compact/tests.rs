@@ -5,7 +5,7 @@ mod header;
 mod signature;
 
 use super::*;
-use crate::token::SigningPair;
+use crate::SigningPair;
 
 const ALL: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
 
@@ -48,7 +48,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 fn spki(pair: &SigningPair) -> Vec<u8> {
     use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
     use aws_lc_rs::signature as lc;
-    let der = pair.pkcs8().expose();
+    let der = pair.pkcs8();
     let spki: PublicKeyX509Der<'_> = match pair.public().algorithm() {
         Algorithm::Es256 => {
             let pair = lc::EcdsaKeyPair::from_pkcs8(&lc::ECDSA_P256_SHA256_FIXED_SIGNING, der).unwrap();

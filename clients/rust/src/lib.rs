@@ -1,0 +1,1 @@
+//! For services and apps that work with Countersign.
