@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use prost::Message;
-
 /// Messages that carry a code, a token, a key, or how to reach a person. Their Debug output is written by hand, without it.
 const SECRETIVE: &[&str] = &[
     "Identifier",
@@ -41,9 +39,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=migrations");
     let files = ["errors", "common", "auth", "token", "account", "admin"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
-    let descriptors = protox::compile(files, ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_source_info(true).include_imports(true).open_files(files)?;
+    // Encoded by the compiler itself: prost has no place for options of others, such as `google.api.http`.
     let out = PathBuf::from(env::var("OUT_DIR")?).join("countersign_descriptors.bin");
-    fs::write(out, descriptors.encode_to_vec())?;
+    fs::write(out, compiler.encode_file_descriptor_set())?;
+    let descriptors = compiler.file_descriptor_set();
 
     SECRETIVE
         .iter()

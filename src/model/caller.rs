@@ -82,6 +82,10 @@ permissions! {
     ActForClients = "act_for_clients",
     /// Administer the service.
     Admin = "admin",
+    /// Follow revocations.
+    Watch = "watch",
+    /// Ask, as a gateway, whether requests may pass.
+    Check = "check",
 }
 
 impl FromStr for Permission {

@@ -134,7 +134,7 @@ pub(super) fn introspection(
         cache_ttl: Some(duration(bound.min(TimeDelta::seconds(expires_in)))),
         as_of: Some(timestamp(as_of)),
     };
-    Introspection { lasting: known.told.get_or_init(|| lasting(&known.claims).encode_to_vec().into()).clone(), passing }
+    Introspection { lasting: known.note.get_or_init(|| lasting(&known.claims).encode_to_vec().into()).clone(), passing }
 }
 
 /// What stays the same for as long as the token lives.
@@ -243,6 +243,8 @@ fn outgoing(permission: Permission) -> v1::Permission {
         Permission::Revoke => v1::Permission::Revoke,
         Permission::ActForClients => v1::Permission::ActForClients,
         Permission::Admin => v1::Permission::Admin,
+        Permission::Watch => v1::Permission::Watch,
+        Permission::Check => v1::Permission::Check,
     }
 }
 
@@ -258,6 +260,8 @@ pub(super) fn permissions(named: &[i32], faults: &mut Faults) -> Permissions {
             Ok(v1::Permission::Revoke) => read.push(Permission::Revoke),
             Ok(v1::Permission::ActForClients) => read.push(Permission::ActForClients),
             Ok(v1::Permission::Admin) => read.push(Permission::Admin),
+            Ok(v1::Permission::Watch) => read.push(Permission::Watch),
+            Ok(v1::Permission::Check) => read.push(Permission::Check),
             Ok(v1::Permission::Unspecified) | Err(_) => {
                 faults.add(&format!("permissions[{index}]"), "is not a permission");
             }
