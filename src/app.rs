@@ -140,7 +140,13 @@ impl App {
 
         let keyring = keyring(&config, &root_key, vital.clone(), clock.clone()).await?;
         let replica = Arc::new(Replica::default());
-        let revocations = Revocations::new(Arc::clone(&replica), vital.clone(), cache.clone(), clock.clone());
+        let revocations = Revocations::new(
+            Arc::clone(&replica),
+            vital.clone(),
+            cache.clone(),
+            clock.clone(),
+            config.revocation.watchers,
+        );
         revocations.reconcile().await?;
         let revocations = Arc::new(revocations);
         let access = Arc::new(AccessTokens::new(
@@ -258,7 +264,7 @@ pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Acc
     let nobody_hears = Cache::connect("memory:", "", std::time::Duration::ZERO, clock.clone()).await?;
     Ok(Accounts {
         passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
-        revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone())),
+        revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone(), 0)),
         keyring: keyring(config, &root_key, store.clone(), clock.clone()).await?,
         intents: MacKey::new(&root_key, Purpose::DigestIntents),
         store,

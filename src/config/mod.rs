@@ -116,7 +116,7 @@ section! {
 }
 section! {
     /// `[revocation]`
-    RevocationConfig { bound: TimeDelta, reconcile_every: TimeDelta, }
+    RevocationConfig { bound: TimeDelta, reconcile_every: TimeDelta, watchers: usize, }
 }
 section! {
     /// `[accounts]`

@@ -123,7 +123,8 @@ fn session(s: &mut Settings) -> Option<SessionConfig> {
 fn revocation(s: &mut Settings) -> Option<RevocationConfig> {
     let bound = span(s, "revocation.bound", "1s", "1m");
     let reconcile_every = span(s, "revocation.reconcile_every", "50ms", "30s");
-    Some(RevocationConfig { bound: bound?, reconcile_every: reconcile_every? })
+    let watchers = s.number("revocation.watchers", 0..=1_000_000);
+    Some(RevocationConfig { bound: bound?, reconcile_every: reconcile_every?, watchers: watchers? })
 }
 
 fn accounts(s: &mut Settings) -> Option<Accounts> {

@@ -8,12 +8,12 @@ use serde_json::Value;
 use super::validate::Faults;
 use crate::credential::Challenge;
 use crate::model::{
-    Account, AccountState, Caller, Channel, EmailAddress, Event, KeyState, Permission, Permissions, Phone, Session,
-    SessionId, SigningKey,
+    Account, AccountState, Caller, Channel, EmailAddress, Event, KeyState, Permission, Permissions, Phone, Revocation,
+    Session, SessionId, SigningKey, Target,
 };
 use crate::proto::{Introspection, Passing, v1};
 use crate::session::TokenPair;
-use crate::token::{AccessClaims, Inactive, Known, PublicJwk, Rejection};
+use crate::token::{AccessClaims, Cursor, Event as Told, Inactive, Known, PublicJwk, Rejection};
 
 pub(super) fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
@@ -161,6 +161,29 @@ fn lasting(claims: &AccessClaims) -> v1::IntrospectResponse {
         claims: (!claims.extra.is_empty()).then(|| object(&claims.extra)),
         ..Default::default()
     }
+}
+
+/// What a watcher is told.
+pub(super) fn told(told: Told) -> v1::WatchRevocationsResponse {
+    use v1::watch_revocations_response::Event;
+    let event = match told {
+        Told::SnapshotBegin => Event::SnapshotBegin(v1::SnapshotBegin {}),
+        Told::Revocation(revocation) => Event::Revocation(self::revocation(&revocation)),
+        Told::Checkpoint(as_of) => {
+            Event::Checkpoint(v1::Checkpoint { cursor: Cursor::at(as_of).to_string(), as_of: Some(timestamp(as_of)) })
+        }
+    };
+    v1::WatchRevocationsResponse { event: Some(event) }
+}
+
+fn revocation(revocation: &Revocation) -> v1::Revocation {
+    use v1::revocation::Target as Named;
+    let (target, revoked_at) = match revocation.target {
+        Target::Token(id) => (Named::TokenId(id.to_string()), None),
+        Target::Session(id) => (Named::SessionId(id.to_string()), None),
+        Target::Account(id) => (Named::AccountId(id.to_string()), Some(timestamp(revocation.revoked_at))),
+    };
+    v1::Revocation { target: Some(target), revoked_at, expires_at: Some(timestamp(revocation.expires_at)) }
 }
 
 /// Everything that a token says.

@@ -13,6 +13,7 @@ mod sized;
 mod status;
 mod token;
 mod validate;
+mod watch;
 
 use std::sync::Arc;
 

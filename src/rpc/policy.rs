@@ -32,6 +32,7 @@ const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.TokenService/Revoke", Rule::HolderOr(Permission::Revoke)),
     ("/countersign.v1.TokenService/Blacklist", Rule::Caller(Permission::Revoke)),
     ("/countersign.v1.TokenService/GetJwks", Rule::Anyone),
+    ("/countersign.v1.TokenService/WatchRevocations", Rule::Caller(Permission::Watch)),
     ("/countersign.v1.AuthService/RequestOtp", Rule::Anyone),
     ("/countersign.v1.AuthService/ResendOtp", Rule::Anyone),
     ("/countersign.v1.AuthService/Login", Rule::AnyoneOrHolder),

@@ -2,6 +2,7 @@
 //! here, once, and leaves as a fixed text.
 
 mod owner;
+mod token;
 
 use std::time::Duration;
 
@@ -17,9 +18,8 @@ use crate::guard::GuardError;
 use crate::identity::{AccountError, CallerError, VisitorError};
 use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
-use crate::session::{EndError, FlowError, Needed, RefreshError, SetPasswordError, SignInError};
+use crate::session::{FlowError, Needed, SetPasswordError, SignInError};
 use crate::store::StoreError;
-use crate::token::{AccessError, KeyringError};
 
 const DOMAIN: &str = "countersign";
 /// When to try again what failed because something else did not answer.
@@ -134,32 +134,6 @@ impl From<CacheError> for Status {
                 unavailable()
             }
             CacheError::BadUrl(_) | CacheError::NotACounter => internal(error),
-        }
-    }
-}
-
-impl From<KeyringError> for Status {
-    fn from(error: KeyringError) -> Self {
-        match error {
-            KeyringError::Store(error) => error.into(),
-            KeyringError::TooEarly { usable_at } => {
-                let message = "the next signing key has not been published for long enough";
-                with(Code::FailedPrecondition, ErrorReason::KeyRotationUnsafe, message, |details| {
-                    let until = format!("caches of the public keys may lack it until {}", usable_at.to_rfc3339());
-                    details.add_precondition_failure_violation("PUBLISHED_LONG_ENOUGH", "signing key", until);
-                })
-            }
-            KeyringError::Sealed { .. } | KeyringError::Broken(_) => internal(error),
-        }
-    }
-}
-
-impl From<AccessError> for Status {
-    fn from(error: AccessError) -> Self {
-        match error {
-            AccessError::Store(error) => error.into(),
-            AccessError::Keyring(error) => error.into(),
-            AccessError::Signing(error) => internal(error),
         }
     }
 }
@@ -356,36 +330,6 @@ impl From<FlowError> for Status {
             FlowError::Guard(error) => error.into(),
             FlowError::Cache(error) => error.into(),
             FlowError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<RefreshError> for Status {
-    fn from(error: RefreshError) -> Self {
-        let refused = |reason, message| status(Code::Unauthenticated, reason, message);
-        match error {
-            RefreshError::Invalid => refresh_token_invalid(),
-            RefreshError::Reused => refused(
-                ErrorReason::RefreshTokenReused,
-                "this refresh token had been replaced; its session has been ended",
-            ),
-            RefreshError::Ended => refused(ErrorReason::SessionEnded, "the session has ended"),
-            RefreshError::Store(error) => error.into(),
-            RefreshError::Access(error) => error.into(),
-        }
-    }
-}
-
-fn refresh_token_invalid() -> Status {
-    status(Code::Unauthenticated, ErrorReason::RefreshTokenInvalid, "the refresh token is not valid")
-}
-
-impl From<EndError> for Status {
-    fn from(error: EndError) -> Self {
-        match error {
-            EndError::InvalidToken => refresh_token_invalid(),
-            EndError::NotFound => status(Code::NotFound, ErrorReason::SessionNotFound, "there is no such session"),
-            EndError::Store(error) => error.into(),
         }
     }
 }

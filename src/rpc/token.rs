@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
 use super::validate::Faults;
-use super::{convert, cookies};
+use super::{convert, cookies, watch};
 use crate::app::App;
 use crate::model::{Cause, Permission, Target};
 use crate::proto::v1::token_service_server::TokenService;
@@ -162,6 +162,24 @@ impl TokenService for Token {
         let cause = Cause { detail, ..peer.cause(now) };
         let revoked_at = self.0.sessions.blacklist(target, until, &cause).await?;
         Ok(Response::new(v1::BlacklistResponse { revoked_at: Some(convert::timestamp(revoked_at)) }))
+    }
+
+    type WatchRevocationsStream = watch::Told;
+
+    async fn watch_revocations(
+        &self,
+        request: Request<v1::WatchRevocationsRequest>,
+    ) -> Result<Response<watch::Told>, Status> {
+        let message = request.get_ref();
+        let mut faults = Faults::default();
+        let cursor = match message.cursor.as_str() {
+            "" => Some(None),
+            cursor => faults.parse("cursor", cursor).map(Some),
+        };
+        let heartbeat = faults.span("heartbeat", message.heartbeat, watch::HEARTBEAT, watch::HEARTBEATS);
+        let cursor = faults.unless(cursor)?;
+        let watch = self.0.revocations.watch(cursor, heartbeat)?;
+        Ok(Response::new(watch::told(watch)))
     }
 
     async fn get_jwks(&self, _: Request<v1::GetJwksRequest>) -> Result<Response<v1::GetJwksResponse>, Status> {

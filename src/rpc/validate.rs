@@ -4,7 +4,9 @@ mod admin;
 mod profile;
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -67,6 +69,24 @@ impl Faults {
     /// The client's name for its intent, where it has one.
     pub(crate) fn request_id(&mut self, text: &str) -> Option<RequestId> {
         if text.is_empty() { None } else { self.parse("request_id", text) }
+    }
+
+    /// A span within bounds; the usual one where nothing is said.
+    pub(crate) fn span(
+        &mut self,
+        field: &str,
+        span: Option<prost_types::Duration>,
+        usual: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(span) = span else { return usual };
+        match Duration::try_from(span) {
+            Ok(span) if bounds.contains(&span) => span,
+            _ => {
+                self.add(field, format_args!("must be from {:?} to {:?}", bounds.start(), bounds.end()));
+                usual
+            }
+        }
     }
 
     /// A text of at most so many bytes, without control characters.

@@ -90,6 +90,7 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     state.leave();
     health.report(|part| state.works(part)).await;
+    app.revocations.end_watches();
     drop(grpc);
     let (threads, ()) = tokio::join!(join_all(workers.into_iter().map(Worker::drain)), health.end());
     // Before the workers' event loops end: some of what was promised is still being made there.

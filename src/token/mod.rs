@@ -3,7 +3,7 @@
 //! How a token is read and verified, and what covers it once it is taken back, stands in the package `countersign-token`, which
 //! the clients of this service share. Here is what only the service does: keys with their private halves (`keyring`), which
 //! are encrypted at rest (`seal`), tokens issued and judged with all that a node knows (`access`), and the way of changes
-//! from the database and from node to node (`revocations`).
+//! from the database and from node to node (`revocations`) and to those who watch (`watch`).
 //!
 //! Every failure is a [`Rejection`], which is for logs: a caller learns only that the token is not active.
 
@@ -11,6 +11,7 @@ mod access;
 mod keyring;
 mod revocations;
 pub mod seal;
+mod watch;
 
 pub use access::{AccessError, AccessTokens, Answer, Demands, Inactive, Issued, Judgement, Known};
 pub use countersign_token::{
@@ -19,3 +20,4 @@ pub use countersign_token::{
 };
 pub use keyring::{Haste, Keyring, KeyringError, Keys};
 pub use revocations::{Change, Revocations, TOPIC};
+pub use watch::{Cursor, Event, InvalidCursor, Watch, WatchError};

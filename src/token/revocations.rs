@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::Replica;
+use super::watch::{Cursor, News, Watch, WatchError};
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::model::{Revocation, Target};
@@ -60,6 +61,7 @@ pub struct Revocations {
     clock: Clock,
     announcements: mpsc::Sender<Change>,
     settled: Mutex<Settled>,
+    news: News,
 }
 
 /// How far the database has been read, and since when.
@@ -72,9 +74,9 @@ struct Settled {
 }
 
 impl Revocations {
-    /// Announces through `cache`, from a task of its own: the caller never waits for it.
+    /// Announces through `cache`, from a task of its own: the caller never waits for it. Tells at most so many watchers.
     #[must_use]
-    pub fn new(replica: Arc<Replica>, store: Store, cache: Cache, clock: Clock) -> Self {
+    pub fn new(replica: Arc<Replica>, store: Store, cache: Cache, clock: Clock, most_watchers: usize) -> Self {
         let (announcements, mut waiting) = mpsc::channel::<Change>(ANNOUNCEMENTS);
         tokio::spawn(async move {
             while let Some(change) = waiting.recv().await {
@@ -84,13 +86,13 @@ impl Revocations {
                 }
             }
         });
-        Self { replica, store, clock, announcements, settled: Mutex::default() }
+        Self { replica, store, clock, announcements, settled: Mutex::default(), news: News::new(most_watchers) }
     }
 
     /// Makes committed revocations count: on this node now, on the others as soon as they hear of it.
     pub fn apply(&self, revocations: &[Revocation]) {
         for revocation in revocations {
-            self.replica.apply(revocation);
+            self.take_in(revocation);
             self.announce(Change::Revocation {
                 kind: revocation.target.kind().to_owned(),
                 id: revocation.target.id(),
@@ -112,7 +114,7 @@ impl Revocations {
         let change = serde_json::from_slice(payload).ok()?;
         let Change::Revocation { kind, id, revoked_at, expires_at } = &change else { return Some(change) };
         if let Some(target) = Target::from_parts(kind, *id) {
-            self.replica.apply(&Revocation { target, revoked_at: *revoked_at, expires_at: *expires_at });
+            self.take_in(&Revocation { target, revoked_at: *revoked_at, expires_at: *expires_at });
         }
         None
     }
@@ -123,12 +125,13 @@ impl Revocations {
         if began_at < self.replica.as_of() {
             // The clock was set back: what seemed expired may have been dropped, and counts again.
             *self.settled.lock() = Settled::default();
+            self.news.forget_times(began_at);
         }
         let mut behind = self.settled.lock().below;
         loop {
             let page = self.store.revocations_after(behind, began_at, PAGE).await?;
             for row in &page {
-                self.replica.apply(&row.revocation);
+                self.take_in(&row.revocation);
                 behind = behind.max(row.seq);
             }
             if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
@@ -143,12 +146,35 @@ impl Revocations {
         }
         drop(settled);
         self.replica.set_as_of(began_at);
+        self.news.tell_up_to(began_at);
         Ok(())
     }
 
     /// Forgets what has expired.
     pub fn forget_expired(&self) {
-        self.replica.forget_expired(self.clock.now() - TimeDelta::seconds(1));
+        let expired = self.clock.now() - TimeDelta::seconds(1);
+        self.replica.forget_expired(expired);
+        self.news.forget_expired(expired);
+    }
+
+    /// Begins to tell somebody what is taken back: from a cursor, or everything.
+    pub fn watch(&self, since: Option<Cursor>, heartbeat: Duration) -> Result<Watch, WatchError> {
+        self.news.watch(&self.replica, since, heartbeat, self.clock.now())
+    }
+
+    /// How many watch.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.news.watchers()
+    }
+
+    /// Ends all watching, now and from now on.
+    pub fn end_watches(&self) {
+        self.news.end();
+    }
+
+    fn take_in(&self, revocation: &Revocation) {
+        self.replica.apply_and(revocation, || self.news.tell(*revocation, self.clock.now()));
     }
 }
 

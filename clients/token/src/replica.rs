@@ -13,6 +13,9 @@ use super::{AccountId, Revocation, SessionId, Target, TokenId};
 /// How many parts the copy has. A part that grows is locked while it is moved, so parts keep that short.
 const SHARDS: usize = 64;
 
+/// Before every time there is.
+const NEVER: i64 = i64::MIN;
+
 /// Live revocations, and up to when they are known.
 #[derive(Debug)]
 pub struct Replica {
@@ -103,19 +106,51 @@ impl Replica {
 
     /// Takes a revocation in. Of several for one target, the one that refuses more wins.
     pub fn apply(&self, revocation: &Revocation) {
+        self.apply_and(revocation, || {});
+    }
+
+    /// The same, and where it was news, tells of it before anybody else can learn of it here: whoever finds it known afterwards
+    /// can be sure that it has been told.
+    pub fn apply_and(&self, revocation: &Revocation, tell: impl FnOnce()) {
         let expires_at = revocation.expires_at.timestamp_micros();
         let id = revocation.target.id();
         let mut shard = self.shard(id).write();
-        match revocation.target {
-            Target::Token(_) => later(shard.tokens.entry(id).or_insert(expires_at), expires_at),
-            Target::Session(_) => later(shard.sessions.entry(id).or_insert(expires_at), expires_at),
+        let news = match revocation.target {
+            Target::Token(_) => later(shard.tokens.entry(id).or_insert(NEVER), expires_at),
+            Target::Session(_) => later(shard.sessions.entry(id).or_insert(NEVER), expires_at),
             Target::Account(_) => {
                 let issued_up_to = revocation.revoked_at.timestamp_micros();
-                let cut_off = shard.accounts.entry(id).or_insert(CutOff { issued_up_to, expires_at });
-                later(&mut cut_off.issued_up_to, issued_up_to);
-                later(&mut cut_off.expires_at, expires_at);
+                let cut_off = shard.accounts.entry(id).or_insert(CutOff { issued_up_to: NEVER, expires_at: NEVER });
+                later(&mut cut_off.issued_up_to, issued_up_to) | later(&mut cut_off.expires_at, expires_at)
             }
+        };
+        if news {
+            tell();
         }
+    }
+
+    /// How many parts there are for [`Self::part`].
+    pub const PARTS: usize = SHARDS;
+
+    /// One part of all that is known, so that reading everything keeps nobody waiting for long. When a token or a session was
+    /// taken back is not kept.
+    #[must_use]
+    pub fn part(&self, number: usize) -> Vec<Revocation> {
+        let Some(shard) = self.shards.get(number) else { return Vec::new() };
+        let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let revocation = |target, revoked_at, expires_at| Revocation {
+            target,
+            revoked_at: time(revoked_at),
+            expires_at: time(expires_at),
+        };
+        let shard = shard.read();
+        let tokens = shard.tokens.iter().map(|(id, until)| revocation(Target::Token(TokenId(*id)), 0, *until));
+        let sessions = shard.sessions.iter().map(|(id, until)| revocation(Target::Session(SessionId(*id)), 0, *until));
+        let accounts = shard
+            .accounts
+            .iter()
+            .map(|(id, cut_off)| revocation(Target::Account(AccountId(*id)), cut_off.issued_up_to, cut_off.expires_at));
+        tokens.chain(sessions).chain(accounts).collect()
     }
 
     /// Forgets what no token can need any more.
@@ -169,8 +204,13 @@ impl Replica {
     }
 }
 
-fn later(current: &mut i64, other: i64) {
-    *current = (*current).max(other);
+/// Whether that is a change.
+fn later(current: &mut i64, other: i64) -> bool {
+    let is_later = other > *current;
+    if is_later {
+        *current = other;
+    }
+    is_later
 }
 
 #[cfg(test)]
@@ -214,6 +254,33 @@ mod tests {
         replica.apply(&revoke(Target::Account(account), 3, 50));
         assert!(replica.covers(token, None, account, at(5), at(60)));
         assert!(!replica.covers(token, None, account, at(6), at(60)));
+    }
+
+    #[test]
+    fn news_is_told_once_and_all_parts_are_everything() {
+        let replica = Replica::default();
+        let account = Target::Account(AccountId(id()));
+        let given = [
+            revoke(Target::Token(TokenId(id())), 0, 10),
+            revoke(Target::Session(SessionId(id())), 0, 10),
+            revoke(account, 5, 100),
+            revoke(account, 3, 50),
+            revoke(account, 6, 100),
+        ];
+        let mut told = Vec::new();
+        for revocation in given.iter().chain(&given) {
+            replica.apply_and(revocation, || told.push(*revocation));
+        }
+        assert_eq!(told, [given[0], given[1], given[2], given[4]]);
+
+        let copy = Replica::default();
+        let parts: Vec<_> = (0..Replica::PARTS).flat_map(|number| replica.part(number)).collect();
+        for revocation in &parts {
+            copy.apply(revocation);
+        }
+        assert_eq!((parts.len(), copy.len()), (3, 3));
+        assert!(parts.contains(&given[4]));
+        assert!(replica.part(Replica::PARTS).is_empty());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use chrono::DateTime;
 use super::*;
 use crate::connect::{Input, ProviderError};
 use crate::identity::{OwnerError, VerificationError};
-use crate::session::DepartureError;
+use crate::session::{DepartureError, EndError, RefreshError};
+use crate::token::{AccessError, KeyringError, WatchError};
 
 fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
@@ -61,6 +62,10 @@ fn below() -> Vec<(&'static str, Status)> {
         ("KeyringError::Sealed", KeyringError::Sealed { kid: "k".to_owned(), cause: "c".to_owned() }.into()),
         ("KeyringError::Broken", KeyringError::Broken("halves".to_owned()).into()),
         ("AccessError::Store", AccessError::Store(no_store()).into()),
+        ("WatchError::CursorTooOld", WatchError::CursorTooOld.into()),
+        ("WatchError::TooSlow", WatchError::TooSlow.into()),
+        ("WatchError::TooMany", WatchError::TooMany.into()),
+        ("WatchError::Leaving", WatchError::Leaving.into()),
         ("AccessError::Keyring", AccessError::Keyring(KeyringError::Broken("halves".to_owned())).into()),
     ]
 }

@@ -22,55 +22,56 @@ on_both_backends!(
 );
 
 /// In this order: nobody, a visitor, a person, an administrator; callers that may only introspect, revoke, act for clients,
-/// administer; a deleted caller, an unknown key; a token that is expired, revoked, forged.
+/// administer, watch, check; a deleted caller, an unknown key; a token that is expired, revoked, forged.
 ///
 /// `+` is let in; `?` is asked for credentials; `-` may not; `t` and `k` are told that their token or key does not count.
 const TABLE: &[(&str, &str)] = &[
-    ("/countersign.v1.AccountService/ChangeIdentifier", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/DeleteAccount", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/GetProfile", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/ListSessions", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/RevokeSession", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/UpdateProfile", "?-++----kkttt"),
-    ("/countersign.v1.AccountService/VerifyIdentity", "?-++----kkttt"),
-    ("/countersign.v1.AdminService/BlockAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/CreateAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/CreateCaller", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/DeleteAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/DeleteCaller", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/GetAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ImportAccounts", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ListAccountSessions", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ListAccounts", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ListAuditEvents", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ListCallers", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/ListSigningKeys", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/PurgeExpired", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/RevokeAccountSessions", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/RotateCallerKey", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/RotateSigningKey", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/UnblockAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AdminService/UpdateAccount", "?--+---+kkttt"),
-    ("/countersign.v1.AuthService/BeginSignIn", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/ChangePassword", "?-++----kkttt"),
-    ("/countersign.v1.AuthService/ContinueSignIn", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/IssueAnonymousToken", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/Login", "++++++++kk+++"),
+    ("/countersign.v1.AccountService/ChangeIdentifier", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/DeleteAccount", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/GetProfile", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/ListSessions", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/RevokeSession", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/UpdateProfile", "?-++------kkttt"),
+    ("/countersign.v1.AccountService/VerifyIdentity", "?-++------kkttt"),
+    ("/countersign.v1.AdminService/BlockAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/CreateAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/CreateCaller", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/DeleteAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/DeleteCaller", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/GetAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ImportAccounts", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ListAccountSessions", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ListAccounts", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ListAuditEvents", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ListCallers", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/ListSigningKeys", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/PurgeExpired", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/RevokeAccountSessions", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/RotateCallerKey", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/RotateSigningKey", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/UnblockAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AdminService/UpdateAccount", "?--+---+--kkttt"),
+    ("/countersign.v1.AuthService/BeginSignIn", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/ChangePassword", "?-++------kkttt"),
+    ("/countersign.v1.AuthService/ContinueSignIn", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/IssueAnonymousToken", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/Login", "++++++++++kk+++"),
     // Without a refresh token it wants an access token.
-    ("/countersign.v1.AuthService/Logout", "?+++????kkttt"),
-    ("/countersign.v1.AuthService/LogoutAll", "?-++----kkttt"),
-    ("/countersign.v1.AuthService/Register", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/RequestOtp", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/RequestPasswordReset", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/ResendOtp", "++++++++kk+++"),
-    ("/countersign.v1.AuthService/ResetPassword", "++++++++kk+++"),
-    ("/countersign.v1.TokenService/BatchIntrospect", "?---+---kkttt"),
-    ("/countersign.v1.TokenService/Blacklist", "?----+--kkttt"),
-    ("/countersign.v1.TokenService/GetJwks", "++++++++kk+++"),
-    ("/countersign.v1.TokenService/Introspect", "?---+---kkttt"),
-    ("/countersign.v1.TokenService/Refresh", "++++++++kk+++"),
-    ("/countersign.v1.TokenService/Revoke", "?+++-+--kkttt"),
-    ("/countersign.v1.TokenService/Verify", "++++++++kk+++"),
+    ("/countersign.v1.AuthService/Logout", "?+++??????kkttt"),
+    ("/countersign.v1.AuthService/LogoutAll", "?-++------kkttt"),
+    ("/countersign.v1.AuthService/Register", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/RequestOtp", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/RequestPasswordReset", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/ResendOtp", "++++++++++kk+++"),
+    ("/countersign.v1.AuthService/ResetPassword", "++++++++++kk+++"),
+    ("/countersign.v1.TokenService/BatchIntrospect", "?---+-----kkttt"),
+    ("/countersign.v1.TokenService/Blacklist", "?----+----kkttt"),
+    ("/countersign.v1.TokenService/GetJwks", "++++++++++kk+++"),
+    ("/countersign.v1.TokenService/Introspect", "?---+-----kkttt"),
+    ("/countersign.v1.TokenService/Refresh", "++++++++++kk+++"),
+    ("/countersign.v1.TokenService/Revoke", "?+++-+----kkttt"),
+    ("/countersign.v1.TokenService/Verify", "++++++++++kk+++"),
+    ("/countersign.v1.TokenService/WatchRevocations", "?-------+-kkttt"),
 ];
 
 /// Every method that the contract has.
@@ -98,7 +99,7 @@ struct Everybody {
     person: serde_json::Value,
     administrator: serde_json::Value,
     /// The credentials that stay the same, by their place in the table.
-    constant: [Option<String>; 13],
+    constant: [Option<String>; 15],
 }
 
 impl Everybody {
@@ -114,21 +115,27 @@ impl Everybody {
         let revoked = app.sign_in("09121234569").await.access_token;
         app.node().auth().logout(bearer(v1::LogoutRequest::default(), &revoked)).await.unwrap();
 
-        let mut constant: [Option<String>; 13] = Default::default();
-        let permissions =
-            [v1::Permission::Introspect, v1::Permission::Revoke, v1::Permission::ActForClients, v1::Permission::Admin];
+        let mut constant: [Option<String>; 15] = Default::default();
+        let permissions = [
+            v1::Permission::Introspect,
+            v1::Permission::Revoke,
+            v1::Permission::ActForClients,
+            v1::Permission::Admin,
+            v1::Permission::Watch,
+            v1::Permission::Check,
+        ];
         for (at, permission) in permissions.into_iter().enumerate() {
             constant[4 + at] = Some(create_caller(&app, &format!("caller-{at}"), permission).await.1);
         }
         let (deleted, key) = create_caller(&app, "deleted", v1::Permission::Introspect).await;
         let request = bearer(v1::DeleteCallerRequest { caller_id: deleted }, &app.api_key);
         app.node().admin().delete_caller(request).await.unwrap();
-        constant[8] = Some(key);
-        constant[9] = Some(app.api_key.replace("csk_", "csk_A"));
+        constant[10] = Some(key);
+        constant[11] = Some(app.api_key.replace("csk_", "csk_A"));
         let past = app.now().timestamp() - 60;
-        constant[10] = Some(by_server(&app, with(&token.claims, "exp", past).to_string()));
-        constant[11] = Some(revoked);
-        constant[12] = Some(Attacker::new().sign(&token.header, &token.claims));
+        constant[12] = Some(by_server(&app, with(&token.claims, "exp", past).to_string()));
+        constant[13] = Some(revoked);
+        constant[14] = Some(Attacker::new().sign(&token.header, &token.claims));
         let administrator = parts(&administrator.access_token).claims;
         assert_eq!(administrator["roles"], json!(["admin"]));
         Self { app, visitor, person: token.claims, administrator, constant }
@@ -179,7 +186,7 @@ async fn every_method_lets_in_whom_it_should(backend: Backend) {
     let mut wrong = Vec::new();
     for (path, expected) in TABLE {
         let mut row = String::new();
-        for who in 0..13 {
+        for who in 0..15 {
             let request = match everybody.credential(who) {
                 Some(credential) => bearer(Vec::new(), &credential),
                 None => Request::new(Vec::new()),

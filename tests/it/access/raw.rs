@@ -46,10 +46,11 @@ impl Decoder for Plain {
     }
 }
 
-/// Calls a method that answers once.
+/// Calls a method, and waits for the first message that comes back.
 pub(super) async fn call(channel: &Channel, path: &str, request: Request<Vec<u8>>) -> Result<Bytes, Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let path: PathAndQuery = path.parse().unwrap();
-    grpc.unary(request, path, Plain).await.map(tonic::Response::into_inner)
+    let mut answers = grpc.server_streaming(request, path, Plain).await?.into_inner();
+    answers.message().await.map(|first| first.expect("an answer without a message"))
 }

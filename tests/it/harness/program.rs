@@ -46,6 +46,13 @@ impl Program {
         panic!("the program does not serve: {}", self.log());
     }
 
+    /// The API key with every permission that it prints in development, once it serves.
+    pub(crate) fn api_key(&self) -> String {
+        let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
+        let (_, key) = printed.split_once("development API key").expect("no key is printed");
+        key.split_ascii_whitespace().next().unwrap().to_owned()
+    }
+
     /// Ends it; what it has logged.
     pub(crate) fn ended(mut self) -> String {
         self.child.kill().and_then(|()| self.child.wait()).unwrap();

@@ -12,6 +12,7 @@ mod replay;
 mod restart;
 mod revoke;
 mod rotation;
+mod watch;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
