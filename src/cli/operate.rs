@@ -7,21 +7,24 @@ use crate::app::{longest_token, root_key};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::Callers;
-use crate::model::{Actor, CallerName, Cause, Permission, SigningKey};
+use crate::model::{Actor, CallerName, Cause, CertificateName, Permission, SigningKey};
 use crate::root_key::{MacKey, Purpose};
 use crate::store::Store;
 use crate::token::{Haste, Keyring};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CallerCommand {
-    /// Let a service or gateway in, and print its key. It is shown this once.
+    /// Let a service or gateway in, and print its key. It is shown this once. One that is known by its certificate has none.
     Create {
         /// What to call it.
         #[arg(long)]
         name: CallerName,
-        /// What it may do: `introspect`, `revoke`, `act_for_clients`, `admin`.
+        /// What it may do: `introspect`, `revoke`, `act_for_clients`, `admin`, `watch`, `check`.
         #[arg(long = "permission", required = true, num_args = 1..)]
         permissions: Vec<Permission>,
+        /// The name in its TLS certificate by which it is known instead of a key: `uri:spiffe://…` or `dns:…`.
+        #[arg(long = "certificate", value_name = "NAME")]
+        certificate: Option<CertificateName>,
     },
     /// List who may call.
     List,
@@ -61,14 +64,19 @@ impl CallerCommand {
         let callers = Callers::open(store, derive).await?;
         let cause = by_operator();
         match self {
-            Self::Create { name, permissions } => {
+            Self::Create { name, permissions, certificate: None } => {
                 let permissions = permissions.into_iter().collect();
                 let (_, key) = callers.create(&name, permissions, None, &cause).await?;
                 println!("{}", key.expose());
             }
+            Self::Create { name, permissions, certificate: Some(certificate) } => {
+                let permissions = permissions.into_iter().collect();
+                callers.create_certified(&name, permissions, certificate, None, &cause).await?;
+            }
             Self::List => {
                 for caller in callers.list("", i64::MAX).await? {
-                    println!("{}  {}  {}", caller.id, caller.name, caller.permissions);
+                    let certificate = caller.certificate_name.map(|name| format!("  {name}")).unwrap_or_default();
+                    println!("{}  {}  {}{certificate}", caller.id, caller.name, caller.permissions);
                 }
             }
             Self::Rotate { name } => {

@@ -1,4 +1,4 @@
-//! Services and gateways that call, known by API keys. All of them are held in memory, so that an interceptor can tell who
+//! Services and gateways that call, known by API keys or by names in their certificates. All of them are held in memory, so that an interceptor can tell who
 //! calls without waiting; of a key only the hash is kept.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::model::{Caller, CallerId, CallerName, Cause, Permissions, RequestId};
+use crate::model::{Caller, CallerId, CallerName, Cause, CertificateName, Permissions, RequestId};
 use crate::random::Random;
 use crate::root_key::MacKey;
 use crate::secret::Secret;
@@ -25,6 +25,7 @@ pub struct Callers {
     /// Yields the key that a repeated request is answered with again.
     derive: MacKey,
     by_hash: ArcSwap<HashMap<[u8; 32], Arc<Caller>>>,
+    by_certificate: ArcSwap<HashMap<CertificateName, Arc<Caller>>>,
     /// One reading at a time, so that an older one never takes a newer one's place.
     reading: tokio::sync::Mutex<()>,
 }
@@ -35,6 +36,9 @@ pub enum CallerError {
     /// Another caller has this name.
     #[error("another caller has this name")]
     NameTaken,
+    /// Another caller has this name in its certificate.
+    #[error("another caller is known by this name in its certificate")]
+    CertificateTaken,
     /// There is no such caller.
     #[error("there is no such caller")]
     NotFound,
@@ -50,6 +54,7 @@ impl From<CallerConflict> for CallerError {
     fn from(conflict: CallerConflict) -> Self {
         match conflict {
             CallerConflict::NameTaken => Self::NameTaken,
+            CallerConflict::CertificateTaken => Self::CertificateTaken,
             CallerConflict::KeyTaken => Self::IntentReused,
             CallerConflict::NotFound => Self::NotFound,
         }
@@ -59,7 +64,13 @@ impl From<CallerConflict> for CallerError {
 impl Callers {
     /// Reads who may call.
     pub async fn open(store: Store, derive: MacKey) -> Result<Self, StoreError> {
-        let callers = Self { store, derive, by_hash: ArcSwap::default(), reading: tokio::sync::Mutex::default() };
+        let callers = Self {
+            store,
+            derive,
+            by_hash: ArcSwap::default(),
+            by_certificate: ArcSwap::default(),
+            reading: tokio::sync::Mutex::default(),
+        };
         callers.reload().await?;
         Ok(callers)
     }
@@ -67,12 +78,27 @@ impl Callers {
     /// Reads who may call again.
     pub async fn reload(&self) -> Result<(), StoreError> {
         let _reading = self.reading.lock().await;
-        let by_hash = self.store.callers().await?.into_iter().filter_map(|stored| {
-            let hash = <[u8; 32]>::try_from(stored.key_hash).ok()?;
-            Some((hash, Arc::new(stored.caller)))
-        });
-        self.by_hash.store(Arc::new(by_hash.collect()));
+        let (mut by_hash, mut by_certificate) = (HashMap::new(), HashMap::new());
+        for StoredCaller { caller, key_hash } in self.store.callers().await? {
+            let Ok(hash) = <[u8; 32]>::try_from(key_hash) else { continue };
+            let caller = Arc::new(caller);
+            if let Some(name) = &caller.certificate_name {
+                by_certificate.insert(name.clone(), Arc::clone(&caller));
+            }
+            by_hash.insert(hash, caller);
+        }
+        self.by_hash.store(Arc::new(by_hash));
+        self.by_certificate.store(Arc::new(by_certificate));
         Ok(())
+    }
+
+    /// Whose certificate gives these names. Where they are those of several callers, it is nobody's: it could be meant for any.
+    #[must_use]
+    pub fn by_certificate(&self, names: &[CertificateName]) -> Option<Arc<Caller>> {
+        let callers = self.by_certificate.load();
+        let mut found = names.iter().filter_map(|name| callers.get(name));
+        let caller = found.next()?;
+        found.all(|other| other.id == caller.id).then(|| Arc::clone(caller))
     }
 
     /// Whose key this is.
@@ -93,7 +119,21 @@ impl Callers {
         request_id: Option<RequestId>,
         cause: &Cause,
     ) -> Result<(Caller, Secret<String>), CallerError> {
-        self.add(&name.to_string(), permissions, self.key(b"create", request_id), cause).await
+        self.add(&name.to_string(), permissions, None, self.key(b"create", request_id), cause).await
+    }
+
+    /// Lets a caller in that is known by its certificate. It has a key that nobody is told.
+    pub async fn create_certified(
+        &self,
+        name: &CallerName,
+        permissions: Permissions,
+        certificate_name: CertificateName,
+        request_id: Option<RequestId>,
+        cause: &Cause,
+    ) -> Result<Caller, CallerError> {
+        let key = self.key(b"create", request_id);
+        let (caller, _) = self.add(&name.to_string(), permissions, Some(certificate_name), key, cause).await?;
+        Ok(caller)
     }
 
     /// Lets a caller in under a key that is the same each time, for development.
@@ -104,11 +144,11 @@ impl Callers {
         cause: &Cause,
     ) -> Result<Secret<String>, CallerError> {
         let key = render(self.derive.mac(&[b"development", name.as_bytes()]));
-        let added = match self.add(name, permissions, key.clone(), cause).await {
+        let added = match self.add(name, permissions, None, key.clone(), cause).await {
             // It stands there from another root key, or with other permissions.
             Err(CallerError::NameTaken | CallerError::IntentReused) => {
                 self.store.delete_caller(self.id_of(name).await?, cause).await?;
-                self.add(name, permissions, key, cause).await
+                self.add(name, permissions, None, key, cause).await
             }
             added => added,
         };
@@ -128,11 +168,13 @@ impl Callers {
         &self,
         name: &str,
         permissions: Permissions,
+        certificate_name: Option<CertificateName>,
         key: Secret<String>,
         cause: &Cause,
     ) -> Result<(Caller, Secret<String>), CallerError> {
         let id = CallerId(Random.id(cause.at));
-        let caller = Caller { id, name: name.to_owned(), permissions, created_at: cause.at, rotated_at: None };
+        let (name, created_at) = (name.to_owned(), cause.at);
+        let caller = Caller { id, name, permissions, created_at, rotated_at: None, certificate_name };
         let stored = StoredCaller { caller, key_hash: hash(key.expose()).to_vec() };
         let caller = self.store.add_caller(&stored, cause).await??;
         self.reload().await?;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::CallerId;
 
-/// A service or gateway with an API key.
+/// A service or gateway with an API key, or with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Its identifier.
@@ -20,6 +20,8 @@ pub struct Caller {
     pub created_at: DateTime<Utc>,
     /// When its key was last replaced.
     pub rotated_at: Option<DateTime<Utc>>,
+    /// The name in its TLS certificate, where it is known by that.
+    pub certificate_name: Option<CertificateName>,
 }
 
 /// A caller's name: one that can be written anywhere, in a log, a metric, a token.
@@ -45,6 +47,65 @@ impl FromStr for CallerName {
 }
 
 impl fmt::Display for CallerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A name that a TLS certificate gives its owner (a subject alternative name): a URI, such as a SPIFFE ID, or a host's name.
+/// Names are compared to the letter, but for hosts' names, whose case does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateName(String);
+
+/// A text that is not such a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be `uri:` with a URI, or `dns:` with the name of a host without `*`, of at most 512 visible characters")]
+pub struct InvalidCertificateName;
+
+impl CertificateName {
+    /// The longest there may be, in bytes.
+    const LONGEST: usize = 512;
+
+    /// A URI as it stands in a certificate.
+    #[must_use]
+    pub fn uri(uri: &str) -> Option<Self> {
+        format!("uri:{uri}").parse().ok()
+    }
+
+    /// The name of a host as it stands in a certificate.
+    #[must_use]
+    pub fn dns(name: &str) -> Option<Self> {
+        format!("dns:{name}").parse().ok()
+    }
+
+    /// The name with its kind before it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CertificateName {
+    type Err = InvalidCertificateName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCertificateName> {
+        if text.len() > Self::LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidCertificateName);
+        }
+        let host = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        match text.split_once(':') {
+            Some(("uri", uri))
+                if uri.split_once(':').is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty()) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            Some(("dns", name)) if !name.is_empty() && name.bytes().all(host) => Ok(Self(text.to_ascii_lowercase())),
+            _ => Err(InvalidCertificateName),
+        }
+    }
+}
+
+impl fmt::Display for CertificateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -152,6 +213,24 @@ mod tests {
         assert_eq!("orders-api.v2".parse::<CallerName>().map(|name| name.to_string()), Ok("orders-api.v2".to_owned()));
         for bad in ["", "9lives", "Bad", "a b", "a/b", "\u{e9}", &"a".repeat(65)] {
             assert_eq!(bad.parse::<CallerName>(), Err(InvalidCallerName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_names_a_uri_or_a_host() {
+        let read = |text: &str| text.parse::<CertificateName>().map(|name| name.to_string());
+        assert_eq!(
+            read("uri:spiffe://prod.example/ns/shop/sa/Orders").unwrap(),
+            "uri:spiffe://prod.example/ns/shop/sa/Orders"
+        );
+        assert_eq!(read("dns:Orders.Internal").unwrap(), "dns:orders.internal");
+        assert_eq!(CertificateName::dns("ORDERS"), "dns:orders".parse().ok());
+        assert_eq!(CertificateName::uri("spiffe://a/b"), "uri:spiffe://a/b".parse().ok());
+        let long = format!("dns:{}", "a".repeat(509));
+        for bad in
+            ["", "orders", "dns:", "uri:", "uri:nothing", "uri::x", "dns:*.internal", "dns:a b", "ip:10.0.0.1", &long]
+        {
+            assert_eq!(read(bad), Err(InvalidCertificateName), "{bad}");
         }
     }
 

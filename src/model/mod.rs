@@ -24,7 +24,9 @@ mod signing_key;
 
 pub use account::{Account, AccountState, Identity, InvalidRole, Role, Roles};
 pub use birth_date::{BirthDate, InvalidBirthDate};
-pub use caller::{Caller, CallerName, InvalidCallerName, Permission, Permissions};
+pub use caller::{
+    Caller, CallerName, CertificateName, InvalidCallerName, InvalidCertificateName, Permission, Permissions,
+};
 pub use claim::{ClaimRule, Facts, InvalidClaimRule};
 pub use client::{ClientContext, Network};
 pub use countersign_token::{Algorithm, LEEWAY_LIMIT, Revocation, Target};

@@ -257,6 +257,7 @@ pub(super) fn caller(caller: &Caller) -> v1::Caller {
         permissions: caller.permissions.iter().map(|permission| outgoing(permission).into()).collect(),
         created_at: Some(timestamp(caller.created_at)),
         rotated_at: caller.rotated_at.map(timestamp),
+        certificate_name: caller.certificate_name.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

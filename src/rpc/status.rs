@@ -362,6 +362,10 @@ impl From<CallerError> for Status {
             CallerError::NameTaken => {
                 status(Code::AlreadyExists, ErrorReason::CallerNameTaken, "another caller has this name")
             }
+            CallerError::CertificateTaken => {
+                let message = "another caller is known by this name in its certificate";
+                status(Code::AlreadyExists, ErrorReason::CertificateNameTaken, message)
+            }
             CallerError::NotFound => status(Code::NotFound, ErrorReason::CallerNotFound, "there is no such caller"),
             CallerError::IntentReused => intent_reused(),
             CallerError::Store(error) => error.into(),

@@ -2,14 +2,14 @@
 
 use super::event::record_event;
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{Caller, CallerId, Cause, EventKind};
+use crate::model::{Caller, CallerId, Cause, CertificateName, EventKind};
 
 /// A caller with the hash of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCaller {
     /// The caller.
     pub caller: Caller,
-    /// SHA-256 of its key.
+    /// SHA-256 of its key; of one that nobody was told where it is known by its certificate.
     pub key_hash: Vec<u8>,
 }
 
@@ -18,6 +18,8 @@ pub struct StoredCaller {
 pub enum CallerConflict {
     /// Another caller has this name.
     NameTaken,
+    /// Another caller has this name in its certificate.
+    CertificateTaken,
     /// Another caller has this key, which only a repeated `request_id` can bring about.
     KeyTaken,
     /// There is no such caller.
@@ -50,18 +52,20 @@ impl Store {
         let cause = Cause { detail: new.caller.name.clone(), ..cause.clone() };
         in_transaction!(self, tx => {
             let added = sqlx::query(
-                "INSERT INTO callers (id, name, key_hash, permissions, created_at) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT DO NOTHING")
+                "INSERT INTO callers (id, name, key_hash, permissions, created_at, certificate_name)
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING")
                 .bind(new.caller.id.0).bind(&new.caller.name).bind(&new.key_hash)
                 .bind(new.caller.permissions.to_string()).bind(new.caller.created_at)
+                .bind(new.caller.certificate_name.as_ref().map(CertificateName::as_str))
                 .execute(&mut *tx).await?;
             if added.rows_affected() == 1 {
                 record_event!(tx, EventKind::CallerCreated, &cause, None, None);
                 Ok(Ok(new.caller.clone()))
             } else {
                 let in_the_way: Vec<StoredCaller> = sqlx::query_as(
-                    "SELECT * FROM callers WHERE name = $1 OR key_hash = $2")
+                    "SELECT * FROM callers WHERE name = $1 OR key_hash = $2 OR certificate_name = $3")
                     .bind(&new.caller.name).bind(&new.key_hash)
+                    .bind(new.caller.certificate_name.as_ref().map(CertificateName::as_str))
                     .fetch_all(&mut *tx).await?;
                 Ok(same_or_conflict(new, in_the_way))
             }
@@ -109,13 +113,20 @@ impl Store {
 
 /// Whether what stands in the way is the very caller that was to be added.
 fn same_or_conflict(new: &StoredCaller, in_the_way: Vec<StoredCaller>) -> Result<Caller, CallerConflict> {
-    let mut conflict = CallerConflict::NameTaken;
+    let mut conflict = CallerConflict::CertificateTaken;
     for other in in_the_way {
+        let (own, other_caller) = (&new.caller, &other.caller);
         if other.key_hash == new.key_hash {
-            if other.caller.name == new.caller.name && other.caller.permissions == new.caller.permissions {
+            if other_caller.name == own.name
+                && other_caller.permissions == own.permissions
+                && other_caller.certificate_name == own.certificate_name
+            {
                 return Ok(other.caller);
             }
-            conflict = CallerConflict::KeyTaken;
+            return Err(CallerConflict::KeyTaken);
+        }
+        if other_caller.name == own.name {
+            conflict = CallerConflict::NameTaken;
         }
     }
     Err(conflict)

@@ -11,6 +11,7 @@ use super::Store;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
     (2, "accounts", include_str!("../../migrations/0002_accounts.sql")),
+    (3, "certificates", include_str!("../../migrations/0003_certificates.sql")),
 ];
 
 /// Why the database could not be brought to its shape.

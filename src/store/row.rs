@@ -162,6 +162,8 @@ from_row!(StoredCaller, |row| Ok(Self {
         permissions: Permissions::parse(&row.try_get::<String, _>("permissions")?),
         created_at: row.try_get("created_at")?,
         rotated_at: row.try_get("rotated_at")?,
+        // One that a later release understands is nobody's here.
+        certificate_name: row.try_get::<Option<String>, _>("certificate_name")?.and_then(|name| name.parse().ok()),
     },
     key_hash: row.try_get("key_hash")?,
 }));

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::{cause, named};
 use crate::app::App;
-use crate::model::{CallerId, CallerName};
+use crate::model::{CallerId, CallerName, CertificateName};
 use crate::proto::v1;
 use crate::rpc::convert;
 use crate::rpc::validate::{Faults, page_token};
@@ -21,15 +21,25 @@ pub(super) async fn create_caller(
     let mut faults = Faults::default();
     let name: Option<CallerName> = faults.parse("name", &message.name);
     let permissions = convert::permissions(&message.permissions, &mut faults);
+    let certificate_name = match message.certificate_name.as_str() {
+        "" => None,
+        text => faults.parse::<CertificateName>("certificate_name", text),
+    };
     let request_id = faults.request_id(&message.request_id);
     let name = faults.unless(name)?;
     let cause = named(cause, request_id);
-    let (caller, key) = app.callers.create(&name, permissions, request_id, &cause).await?;
+    let (caller, api_key) = match certificate_name {
+        None => {
+            let (caller, key) = app.callers.create(&name, permissions, request_id, &cause).await?;
+            (caller, key.expose().clone())
+        }
+        Some(certificate) => {
+            let created = app.callers.create_certified(&name, permissions, certificate, request_id, &cause).await?;
+            (created, String::new())
+        }
+    };
     app.revocations.announce(Change::Callers);
-    Ok(Response::new(v1::CreateCallerResponse {
-        caller: Some(convert::caller(&caller)),
-        api_key: key.expose().clone(),
-    }))
+    Ok(Response::new(v1::CreateCallerResponse { caller: Some(convert::caller(&caller)), api_key }))
 }
 
 pub(super) async fn list_callers(

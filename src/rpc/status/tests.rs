@@ -152,6 +152,7 @@ fn above() -> Vec<(&'static str, Status)> {
         ("VerificationError::Provider", VerificationError::Provider(ProviderError::NotConfigured).into()),
         ("VerificationError::Store", VerificationError::Store(no_store()).into()),
         ("CallerError::NameTaken", CallerError::NameTaken.into()),
+        ("CallerError::CertificateTaken", CallerError::CertificateTaken.into()),
         ("CallerError::NotFound", CallerError::NotFound.into()),
         ("CallerError::IntentReused", CallerError::IntentReused.into()),
         ("CallerError::Store", CallerError::Store(no_store()).into()),

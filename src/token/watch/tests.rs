@@ -7,8 +7,10 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
+/// When a session was ended is not kept.
 fn revocation() -> Revocation {
-    Revocation { target: Target::Session(SessionId(Random.id(at(0)))), revoked_at: at(0), expires_at: at(300) }
+    let target = Target::Session(SessionId(Random.id(at(0))));
+    Revocation { target, revoked_at: DateTime::UNIX_EPOCH, expires_at: at(300) }
 }
 
 const HEARTBEAT: Duration = Duration::from_millis(20);

@@ -162,11 +162,8 @@ impl Everybody {
 }
 
 async fn create_caller(app: &TestApp, name: &str, permission: v1::Permission) -> (String, String) {
-    let request = v1::CreateCallerRequest {
-        name: name.to_owned(),
-        permissions: vec![permission.into()],
-        request_id: String::new(),
-    };
+    let request =
+        v1::CreateCallerRequest { name: name.to_owned(), permissions: vec![permission.into()], ..Default::default() };
     let answer = app.node().admin().create_caller(bearer(request, &app.api_key)).await.unwrap().into_inner();
     (answer.caller.unwrap().caller_id, answer.api_key)
 }

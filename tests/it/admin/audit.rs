@@ -87,7 +87,12 @@ async fn every_change_is_a_row_with_its_circumstances(backend: Backend) {
     // What concerns no account; the message's own name for the intent comes before the metadata's.
     let intent = request_id();
     let permissions = vec![v1::Permission::Introspect.into()];
-    let caller = v1::CreateCallerRequest { name: "gateway".to_owned(), permissions, request_id: intent.clone() };
+    let caller = v1::CreateCallerRequest {
+        name: "gateway".to_owned(),
+        permissions,
+        request_id: intent.clone(),
+        ..Default::default()
+    };
     let caller = app.node().admin().create_caller(under(by_operator(&app, caller), "r-metadata")).await.unwrap();
     assert_eq!(latest(&app, "caller.created").await.request_id, intent);
     let caller_id = caller.into_inner().caller.unwrap().caller_id;

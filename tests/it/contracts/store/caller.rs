@@ -22,6 +22,7 @@ fn caller(fixture: &Fixture, name: &str, key: u8) -> StoredCaller {
         permissions: [Permission::Admin, Permission::Introspect].into_iter().collect(),
         created_at: fixture.now,
         rotated_at: None,
+        certificate_name: key.is_multiple_of(2).then(|| format!("uri:spiffe://example/{name}").parse().unwrap()),
     };
     StoredCaller { caller, key_hash: vec![key; 32] }
 }
