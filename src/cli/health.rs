@@ -1,7 +1,7 @@
 //! `countersign healthcheck`: for containers, which have no other program to ask with.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{Failure, load};
+use super::{Failure, load, pinned};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -19,28 +19,39 @@ pub(super) struct Healthcheck {
     /// Where the server listens; by default where the configuration says.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
+    /// With `--address`, the file with the certificate that the server shows, where it speaks TLS; by default the one that the
+    /// configuration names.
+    #[arg(long, value_name = "FILE", requires = "address")]
+    certificate: Option<PathBuf>,
     /// Which service to ask about; by default the whole server.
     #[arg(long, default_value = "")]
     service: String,
 }
 
 impl Healthcheck {
-    /// Who is to be asked.
-    pub(super) fn address(&self, config: Option<&Path>) -> Result<SocketAddr, Failure> {
-        let mut address = match self.address {
-            Some(address) => address,
-            None => load(config)?.grpc.listen,
+    /// Who is to be asked, and the certificate that it must show.
+    pub(super) fn server(&self, config: Option<&Path>) -> Result<(SocketAddr, Option<PathBuf>), Failure> {
+        let (mut address, certificate) = match self.address {
+            Some(address) => (address, self.certificate.clone()),
+            None => {
+                let config = load(config)?;
+                (config.grpc.listen, config.tls.map(|tls| tls.certificate_file))
+            }
         };
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        Ok(address)
+        Ok((address, certificate))
     }
 
-    pub(super) async fn run(self, address: SocketAddr) -> Result<(), Failure> {
+    pub(super) async fn run(self, address: SocketAddr, certificate: Option<PathBuf>) -> Result<(), Failure> {
         let failed = |cause: String| -> Failure { format!("{address} does not serve: {cause}").into() };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(PATIENCE).timeout(PATIENCE);
-        let channel = endpoint.connect().await.map_err(|error| failed(error.to_string()))?;
+        let channel = match certificate {
+            None => endpoint.connect().await,
+            Some(file) => endpoint.connect_with_connector(pinned::connector(address, &file)?).await,
+        };
+        let channel = channel.map_err(|error| failed(with_causes(&error)))?;
         let request = HealthCheckRequest { service: self.service };
         let answer = HealthClient::new(channel).check(request).await;
         match answer.map_err(|status| failed(status.message().to_owned()))?.into_inner().status() {
@@ -48,4 +59,16 @@ impl Healthcheck {
             other => Err(failed(other.as_str_name().to_owned())),
         }
     }
+}
+
+/// An error with what lies beneath it: that a connection failed says little.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }

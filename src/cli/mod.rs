@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod import;
 mod operate;
+mod pinned;
 mod serve;
 mod verify;
 
@@ -95,8 +96,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Import(command) => block_on(command.run(configuration()?))?,
         Command::Purge => block_on(operate::purge(configuration()?))?,
         Command::Healthcheck(check) => {
-            let address = check.address(arguments.config.as_deref())?;
-            block_on(check.run(address))?;
+            let (address, certificate) = check.server(arguments.config.as_deref())?;
+            block_on(check.run(address, certificate))?;
         }
         Command::Token(command) => return command.run(),
         Command::Config(ConfigCommand::Default) => print!("{}", Config::manual()),

@@ -34,7 +34,8 @@ async fn announce(app: &App, listeners: &Listeners) -> Result<(), Failure> {
     let (grpc, http) = (listeners.grpc_address()?, listeners.http_address()?);
     println!("Countersign {} serves", env!("CARGO_PKG_VERSION"));
     println!("  gRPC  {grpc}");
-    println!("  HTTP  http://{http}");
+    let scheme = if app.config.tls.is_some() { "https" } else { "http" };
+    println!("  HTTP  {scheme}://{http}");
     if app.config.profile == Profile::Production {
         return Ok(());
     }
@@ -47,9 +48,12 @@ async fn announce(app: &App, listeners: &Listeners) -> Result<(), Failure> {
     println!();
     println!("Try it from another terminal:");
     println!("  cargo run --release -- demo                 (a walk-through, on a server of its own)");
-    println!("  cargo run --release -- demo --server http://{grpc} --api-key {key}");
+    let transport = if app.config.tls.is_some() { "-insecure" } else { "-plaintext" };
+    if app.config.tls.is_none() {
+        println!("  cargo run --release -- demo --server http://{grpc} --api-key {key}");
+    }
     println!(
-        "  grpcurl -plaintext -d '{{\"identifier\":{{\"phone\":\"09121234567\"}}}}' {grpc} countersign.v1.AuthService/RequestOtp"
+        "  grpcurl {transport} -d '{{\"identifier\":{{\"phone\":\"09121234567\"}}}}' {grpc} countersign.v1.AuthService/RequestOtp"
     );
     if [app.config.notify.sms, app.config.notify.email].contains(&Route::Console) {
         println!("Codes are not sent anywhere: they appear below.");

@@ -23,6 +23,7 @@ mod source;
 mod span;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod url;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub use self::password::Password;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
+pub use self::tls::Tls;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -57,6 +59,8 @@ pub struct Config {
     pub profile: Profile,
     pub grpc: Grpc,
     pub http_listen: SocketAddr,
+    /// None where both ports speak plain text.
+    pub tls: Option<Tls>,
     pub database: Database,
     pub cache: CacheConfig,
     /// The root key; none in development where one is to be generated.

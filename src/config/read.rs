@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in,
+    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls,
 };
 use crate::root_key::RootKey;
 
@@ -18,6 +18,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let profile = choice(s, "profile", &[("development", Profile::Development), ("production", Profile::Production)]);
     let grpc = self::grpc(s);
     let http_listen = address(s, "http.listen");
+    let tls = tls::read(s);
     let database = self::database(s);
     let cache = self::cache(s);
     let root_key = root_key(s, "secrets.root_key");
@@ -40,6 +41,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         profile: profile?,
         grpc: grpc?,
         http_listen: http_listen?,
+        tls: tls?,
         database: database?,
         cache: cache?,
         root_key: root_key?,

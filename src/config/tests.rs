@@ -54,6 +54,22 @@ fn production_refuses_every_development_setting() {
 }
 
 #[test]
+fn tls_is_there_as_a_whole_or_not_at_all() {
+    let faulty = |file: &str| -> Vec<String> {
+        load(&format!("[tls]\n{file}"), &[]).unwrap_err().0.into_iter().map(|problem| problem.setting).collect()
+    };
+    assert_eq!(faulty("certificate_file = 'a'"), ["tls.key_file"]);
+    assert_eq!(faulty("key_file = 'a'"), ["tls.certificate_file"]);
+    assert_eq!(faulty("client_ca_file = 'a'"), ["tls.certificate_file"]);
+    assert_eq!(
+        faulty("certificate_file = 'a'\nkey_file = 'b'\nrequire_client_certificate = true"),
+        ["tls.require_client_certificate"]
+    );
+    let config = load("[tls]\ncertificate_file = 'a'\nkey_file = 'b'", &[]).unwrap();
+    assert!(config.tls.unwrap().client_ca_file.is_none());
+}
+
+#[test]
 fn a_secret_can_come_from_a_file_and_a_bad_one_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().display().to_string();

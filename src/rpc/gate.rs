@@ -17,7 +17,7 @@ use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::peer::{Identify, Peer, Refused, access_token};
+use super::peer::{Identify, Link, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
 use super::status;
 use crate::app::App;
@@ -95,7 +95,7 @@ where
         let (app, peer, mut inner) = (Arc::clone(&self.app), peer.clone(), self.inner.clone());
         let mut request = request;
         Either::Right(Box::pin(async move {
-            let decided = make_sure(&app, peer, request.headers()).await.and_then(|peer| {
+            let decided = make_sure(&app, peer, request.headers(), request.extensions().get()).await.and_then(|peer| {
                 decide(rule, &peer)?;
                 Ok(peer)
             });
@@ -116,11 +116,11 @@ fn is_sure(peer: &Peer) -> bool {
 
 /// Asks the database what memory could not tell: the key of a token that this node has not heard of, and whether a token was
 /// revoked when this node's knowledge is out of date.
-async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap) -> Result<Peer, Status> {
-    if peer.refused == Some(Refused::UnknownKey) {
+async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap, link: Option<&Link>) -> Result<Peer, Status> {
+    if let (Some(Refused::UnknownKey), Some(link)) = (peer.refused, link) {
         let token = access_token(headers, app);
         if app.access.recognise(token.unwrap_or_default()).await?.is_ok() {
-            peer = Identify::new(Arc::clone(app)).peer(headers, peer.address);
+            peer = Identify::new(Arc::clone(app)).peer(headers, link);
         }
     }
     if let Some(holder) = &mut peer.holder

@@ -24,7 +24,7 @@ use tower::layer::util::{Identity, Stack};
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
-pub use self::peer::Identify;
+pub use self::peer::{Identify, Link};
 use self::sized::Sized;
 use crate::app::App;
 use crate::health::Part;

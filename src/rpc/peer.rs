@@ -1,22 +1,31 @@
 //! Who calls. Told from memory by an interceptor, which cannot wait; what is to become of it is for the gate.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use tonic::service::Interceptor;
-use tonic::{Extensions, Request, Status};
+use tonic::{Request, Status};
 
 use super::cookies;
 use crate::app::App;
 use crate::identity::API_KEY_PREFIX;
-use crate::model::{Actor, Caller, Cause, Permission, Roles};
+use crate::model::{Actor, Caller, Cause, CertificateName, Permission, Roles};
 use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
 
 static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known of the other end of a connection, before it says anything.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Where it is.
+    pub address: IpAddr,
+    /// The names in its certificate, where it has one that is believed.
+    pub names: Arc<[CertificateName]>,
+}
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.
 #[derive(Clone, Debug)]
@@ -108,9 +117,10 @@ impl Identify {
         Self { app }
     }
 
-    /// Who sends these metadata from this address, as far as memory tells.
-    pub(crate) fn peer(&self, metadata: &HeaderMap, address: IpAddr) -> Peer {
-        let mut peer = Peer { caller: None, holder: None, refused: None, address, request_id: request_id(metadata) };
+    /// Who sends these metadata over this connection, as far as memory tells.
+    pub(crate) fn peer(&self, metadata: &HeaderMap, link: &Link) -> Peer {
+        let (address, request_id) = (link.address, request_id(metadata));
+        let mut peer = Peer { caller: None, holder: None, refused: None, address, request_id };
         if let Some(key) = metadata.get(&API_KEY) {
             self.note_key(&mut peer, key.to_str().unwrap_or_default());
         }
@@ -122,6 +132,10 @@ impl Identify {
             }
         } else if let Some(token) = cookies::access_token(metadata, &self.app.config.cookies) {
             self.note_token(&mut peer, token);
+        }
+        // A key says more exactly who calls, so that several callers may share a machine and its certificate.
+        if peer.caller.is_none() && !link.names.is_empty() {
+            peer.caller = self.app.callers.by_certificate(&link.names);
         }
         peer
     }
@@ -167,10 +181,10 @@ pub(crate) fn bearer(authorization: &str) -> Option<&str> {
 
 impl Interceptor for Identify {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let address = request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let peer = self.peer(request.metadata().as_ref(), address.to_canonical());
-        let extensions: &mut Extensions = request.extensions_mut();
-        extensions.insert(peer);
+        let link = request.extensions().get::<Link>();
+        let link = link.ok_or_else(|| super::status::internal("a request came in past the acceptor"))?;
+        let peer = self.peer(request.metadata().as_ref(), link);
+        request.extensions_mut().insert(peer);
         Ok(request)
     }
 }

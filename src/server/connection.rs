@@ -1,6 +1,7 @@
-//! A connection that is counted for as long as it lives.
+//! A connection that is counted for as long as it lives, in plain text or in TLS.
 
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +9,24 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::tls::{self, Port, Tls};
+use crate::rpc::Link;
 
 /// A stream on its worker's event loop.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    link: Link,
     _counted: Counted,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// One of the open connections.
@@ -28,55 +40,84 @@ impl Drop for Counted {
 }
 
 impl Connection {
-    /// Takes a stream over that `open` already counts.
-    pub(super) fn new(stream: std::net::TcpStream, open: Arc<AtomicUsize>) -> io::Result<Self> {
+    /// Takes a stream over that `open` already counts. Where there is TLS, the hands are shaken first; who does not get through
+    /// that is none.
+    pub(super) async fn open(
+        stream: std::net::TcpStream,
+        open: Arc<AtomicUsize>,
+        tls: Option<&Tls>,
+    ) -> io::Result<Option<Self>> {
         let counted = Counted(open);
         // Answers are small; waiting to fill a segment would only delay them.
         stream.set_nodelay(true)?;
-        Ok(Self { stream: TcpStream::from_std(stream)?, _counted: counted })
+        let stream = TcpStream::from_std(stream)?;
+        let address = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+        let link = Link { address: address.to_canonical(), names: Arc::default() };
+        let Some(tls) = tls else {
+            return Ok(Some(Self { stream: Stream::Plain(stream), link, _counted: counted }));
+        };
+        Ok(tls.accept(Port::Grpc, stream).await.map(|stream| Self {
+            link: Link { names: tls::client_names(stream.get_ref().1), ..link },
+            stream: Stream::Tls(Box::new(stream)),
+            _counted: counted,
+        }))
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Link;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Link {
+        self.link.clone()
     }
 }
 
+macro_rules! on_stream {
+    ($self:ident, $stream:ident => $work:expr) => {
+        match &mut $self.get_mut().stream {
+            Stream::Plain(plain) => {
+                let $stream = Pin::new(plain);
+                $work
+            }
+            Stream::Tls(tls) => {
+                let $stream = Pin::new(tls.as_mut());
+                $work
+            }
+        }
+    };
+}
+
 impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_read(context, buffer))
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        on_stream!(self, stream => stream.poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(plain) => plain.is_write_vectored(),
+            Stream::Tls(tls) => tls.is_write_vectored(),
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_flush(context))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => stream.poll_shutdown(context))
     }
 }

@@ -3,6 +3,8 @@
 //! Each worker is a thread with an event loop of its own, so that no call moves between cores. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
 
 mod connection;
+mod http;
+mod tls;
 mod worker;
 
 use std::io;
@@ -15,6 +17,9 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use self::http::TlsListener;
+use self::tls::Tls;
+pub use self::tls::TlsError;
 use self::worker::Worker;
 use crate::app::App;
 use crate::health::State;
@@ -61,9 +66,21 @@ impl Listeners {
     }
 }
 
+/// Why the service does not serve, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The ports cannot speak TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The machine refuses something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// Serves until it is asked to stop, and until what is in flight then is finished or has had its time.
-pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) -> io::Result<()> {
+pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
+    let tls = app.config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
     let (health, state) = (Health::default(), Arc::new(State::default()));
     state.look(&app).await;
     health.report(|part| state.works(part)).await;
@@ -71,9 +88,12 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     // The way back from requests to the jobs, so that the jobs outlive the requests.
     let (end_of_jobs, jobs_shutdown) = shutdown::channel();
     let mut jobs = jobs::start(&app, &health, &state, &jobs_shutdown);
+    if let Some(tls) = &tls {
+        jobs.spawn(jobs_shutdown.clone().ends(Arc::clone(tls).follow_files()));
+    }
     let drain = app.config.grpc.drain.to_std().unwrap_or_default();
     let (end_of_workers, all_drained) = shutdown::channel();
-    let start = |number| Worker::start(number, &app, &health, &shutdown, drain, all_drained.clone());
+    let start = |number| Worker::start(number, &app, &health, tls.as_ref(), &shutdown, drain, all_drained.clone());
     let workers = (0..worker_count(&app)).map(start);
     let workers = workers.collect::<io::Result<Vec<_>>>()?;
 
@@ -81,7 +101,11 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     let router = crate::http::router(Arc::clone(&app), Arc::clone(&state));
     let http = tokio::spawn(async move {
         let mut requested = http_shutdown;
-        axum::serve(http, router).with_graceful_shutdown(async move { requested.requested().await }).await
+        let stop = async move { requested.requested().await };
+        match tls {
+            None => axum::serve(http, router).with_graceful_shutdown(stop).await,
+            Some(tls) => axum::serve(TlsListener::new(http, tls), router).with_graceful_shutdown(stop).await,
+        }
     });
     let accepting = accept(&grpc, &workers);
     tokio::select! {

@@ -15,6 +15,7 @@ use tonic::transport::Server;
 use tracing::{error, warn};
 
 use super::connection::Connection;
+use super::tls::Tls;
 use crate::app::App;
 use crate::rpc::{self, Health};
 use crate::shutdown::Shutdown;
@@ -54,6 +55,7 @@ impl Worker {
         number: usize,
         app: &Arc<App>,
         health: &Health,
+        tls: Option<&Arc<Tls>>,
         shutdown: &Shutdown,
         drain: Duration,
         mut all_drained: Shutdown,
@@ -62,7 +64,8 @@ impl Worker {
         let (is_drained, drained) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let service = serve(Arc::clone(app), health.clone(), handed, Arc::clone(&open), shutdown.clone(), drain);
+        let arriving = Arriving { handed, open: Arc::clone(&open), tls: tls.cloned() };
+        let service = serve(Arc::clone(app), health.clone(), arriving, shutdown.clone(), drain);
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
                 service.await;
@@ -105,21 +108,35 @@ impl Worker {
     }
 }
 
-async fn serve(
-    app: Arc<App>,
-    health: Health,
+/// The connections that a worker is handed.
+struct Arriving {
     handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     open: Arc<AtomicUsize>,
-    mut shutdown: Shutdown,
-    drain: Duration,
-) {
-    let connections = UnboundedReceiverStream::new(handed).filter_map(move |stream| {
-        let connection = Connection::new(stream, Arc::clone(&open));
-        if let Err(cause) = &connection {
-            warn!(%cause, "a connection could not be taken over");
+    tls: Option<Arc<Tls>>,
+}
+
+impl Arriving {
+    /// Takes each over on this event loop. None waits for another's handshake.
+    async fn open(mut self, ready: mpsc::UnboundedSender<Connection>) {
+        while let Some(stream) = self.handed.recv().await {
+            let (open, tls, ready) = (Arc::clone(&self.open), self.tls.clone(), ready.clone());
+            let opening = async move {
+                match Connection::open(stream, open, tls.as_deref()).await {
+                    // A worker that is stopping takes no more.
+                    Ok(Some(connection)) => drop(ready.send(connection)),
+                    Ok(None) => {}
+                    Err(cause) => warn!(%cause, "a connection could not be taken over"),
+                }
+            };
+            if self.tls.is_some() { drop(tokio::spawn(opening)) } else { opening.await }
         }
-        connection.ok().map(Ok::<_, io::Error>)
-    });
+    }
+}
+
+async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: Shutdown, drain: Duration) {
+    let (ready, connections) = mpsc::unbounded_channel();
+    tokio::spawn(arriving.open(ready));
+    let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, io::Error>);
     let mut requested = shutdown.clone();
     let server = Server::builder()
         .max_concurrent_streams(limits::STREAMS)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
     ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
-    ("server", "app health http jobs rpc shutdown"),
+    ("server", "app config health http jobs model rpc shutdown"),
     ("jobs", "app cache clock config health model rpc shutdown store token"),
     ("http", "app health model token"),
     (
@@ -49,8 +49,11 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tonic_health", "rpc cli"),
     ("tonic_reflection", "rpc"),
     ("tonic_types", "rpc cli"),
-    ("tower", "rpc server"),
+    ("tower", "rpc server cli"),
     ("axum", "http server"),
+    ("rustls", "server cli"),
+    ("tokio_rustls", "server cli"),
+    ("webpki", "server"),
     ("sqlx", "store"),
     ("fred", "cache"),
     ("argon2", "credential"),

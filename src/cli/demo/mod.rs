@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::model::Message;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::server::{self, Listeners};
+use crate::server::{self, Listeners, ServeError};
 use crate::shutdown::{self, Trigger};
 
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ struct PrivateServer {
     api_key: Secret<String>,
     _stand_in: StandIn,
     trigger: Trigger,
-    running: JoinHandle<std::io::Result<()>>,
+    running: JoinHandle<Result<(), ServeError>>,
 }
 
 impl PrivateServer {

@@ -17,5 +17,6 @@ mod program;
 mod raw;
 mod refusals;
 mod sizes;
+mod tls;
 mod verifier;
 mod web;

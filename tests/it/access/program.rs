@@ -167,7 +167,7 @@ impl Server {
             self.grpc = address.parse().ok();
         }
         if let Some(address) = word("HTTP ") {
-            self.http = address.trim_start_matches("http://").parse().ok();
+            self.http = address.trim_start_matches("https://").trim_start_matches("http://").parse().ok();
         }
         self.said.push(line);
     }

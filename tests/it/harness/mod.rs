@@ -5,6 +5,7 @@
 //! them. Without them the tests that need them are skipped with a line that says so, but fail where `CI` is set.
 
 mod call;
+mod certificates;
 pub(crate) mod database;
 mod figure;
 mod node;
@@ -28,6 +29,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number, request_id};
+pub(crate) use self::certificates::{Authority, Certified};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
 pub(crate) use self::program::Program;

@@ -11,7 +11,7 @@ use countersign::proto::v1::account_service_client::AccountServiceClient;
 use countersign::proto::v1::admin_service_client::AdminServiceClient;
 use countersign::proto::v1::auth_service_client::AuthServiceClient;
 use countersign::proto::v1::token_service_client::TokenServiceClient;
-use countersign::server::{self, Listeners};
+use countersign::server::{self, Listeners, ServeError};
 use countersign::shutdown::{self, Trigger};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +26,7 @@ pub(crate) struct Node {
     pub channel: Channel,
     app: SharedApp,
     trigger: Trigger,
-    running: JoinHandle<std::io::Result<()>>,
+    running: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Node {
@@ -44,7 +44,11 @@ impl Node {
         let app = Arc::new(App::open(config, clock, Some(codes)).await.unwrap());
         let (trigger, view) = shutdown::channel();
         let running = tokio::spawn(server::run(Arc::clone(&app), listeners, view));
-        let channel = Endpoint::from_shared(format!("http://{grpc}")).unwrap().connect().await.unwrap();
+        // Where the ports speak TLS, a test connects by itself.
+        let channel = match app.config.tls {
+            None => Endpoint::from_shared(format!("http://{grpc}")).unwrap().connect().await.unwrap(),
+            Some(_) => Endpoint::from_static("http://127.0.0.1:0").connect_lazy(),
+        };
         Self { grpc, http, channel, app, trigger, running }
     }
 
