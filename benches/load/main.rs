@@ -37,6 +37,7 @@ mod rounds;
 mod server;
 mod services;
 mod unary;
+mod watch;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -98,6 +99,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(revocations::FIGURES) {
             revocations::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(watch::FIGURES) {
+            watch::measure(core, plan, &mut report).await?;
         }
         if options.wants(passwords::FIGURES) {
             passwords::measure(core, plan, &mut report).await?;

@@ -1,6 +1,6 @@
 //! What was asked for on the command line.
 
-use crate::{Result, codes, footprint, introspect, passwords, refresh, revocations, unary};
+use crate::{Result, codes, footprint, introspect, passwords, refresh, revocations, unary, watch};
 
 /// The names of all figures.
 const KNOWN: &[&[&str]] = &[
@@ -8,6 +8,7 @@ const KNOWN: &[&[&str]] = &[
     introspect::FIGURES,
     unary::FIGURES,
     revocations::FIGURES,
+    watch::FIGURES,
     passwords::FIGURES,
     refresh::FIGURES,
     codes::FIGURES,

@@ -113,6 +113,11 @@ impl Server {
         Ok(Self { process, address: grpc, channel, started_in: started.elapsed(), log, folder })
     }
 
+    /// Where it serves.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// It, as what a load is driven at.
     pub(crate) fn target(&self, load: Load) -> Target {
         Target { address: self.address, pid: self.process.id(), load: Arc::new(load) }
