@@ -133,8 +133,8 @@ impl App {
         // What introspection stands on must not queue behind a flood of sign-ins.
         let vital = store.set_apart(url).await?;
         let patience = config.cache.timeout.to_std().unwrap_or_default();
-        let cache =
-            Cache::connect(config.cache.url.expose(), &config.cache.key_prefix, patience, clock.clone()).await?;
+        let (place, ca_file, key_prefix) = (config.cache.url.expose(), &config.cache.ca_file, &config.cache.key_prefix);
+        let cache = Cache::connect(place, ca_file, key_prefix, patience, clock.clone()).await?;
         let identity_provider = IdentityProvider::new(&config.identity, clock.clone())?;
         let notifier = Notifier::start(&config.notify, clock.clone(), metrics.clone(), observer.as_ref())?;
 
@@ -261,7 +261,7 @@ fn accounts_beside(sessions: &Sessions) -> Accounts {
 /// Accounts for a command that works on the database beside running nodes. They learn from the database what it takes back.
 pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Accounts, StartError> {
     let root_key = root_key(config, &store).await?;
-    let nobody_hears = Cache::connect("memory:", "", std::time::Duration::ZERO, clock.clone()).await?;
+    let nobody_hears = Cache::connect("memory:", "", "", std::time::Duration::ZERO, clock.clone()).await?;
     Ok(Accounts {
         passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
         revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone(), 0)),

@@ -48,7 +48,7 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) async fn connect(redis: &str, prefix: &str, database: &str) -> Result<Self> {
-        let cache = Cache::connect(redis, prefix, PATIENCE, Clock::System).await?;
+        let cache = Cache::connect(redis, "", prefix, PATIENCE, Clock::System).await?;
         let pool = PgPoolOptions::new().max_connections(POOL).test_before_acquire(false).connect(database).await?;
         Ok(Self { cache, pool })
     }

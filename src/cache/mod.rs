@@ -43,6 +43,9 @@ pub enum CacheError {
     /// The address cannot be used; somebody has to write another one.
     #[error("the address of the cache cannot be used: {0}")]
     BadUrl(Cow<'static, str>),
+    /// Nobody can be trusted by these certificates.
+    #[error("the certificates that the cache is to be known by cannot be used: {0}")]
+    Certificates(String),
     /// No connection at start; the address, the network or the server wants looking at.
     #[error("the cache at {address} cannot be reached: {reason}")]
     Unreachable {
@@ -92,17 +95,23 @@ impl Cache {
     /// Connects to `memory:`, or to a `redis://`, `rediss://`, `redis-sentinel://`, `rediss-sentinel://`,
     /// `redis-cluster://` or `rediss-cluster://` address. The prefix keeps several installations in one Redis apart; it
     /// must hold no braces, or it would decide where a cluster keeps a key. Who does not answer within `patience` counts as
-    /// away.
+    /// away. Where `ca_file` is not empty, its certificates are trusted beside the system's.
     ///
     /// Redis connections live on the runtime that this is called from; commands may come from any other.
-    pub async fn connect(url: &str, key_prefix: &str, patience: Duration, clock: Clock) -> Result<Self, CacheError> {
+    pub async fn connect(
+        url: &str,
+        ca_file: &str,
+        key_prefix: &str,
+        patience: Duration,
+        clock: Clock,
+    ) -> Result<Self, CacheError> {
         if url == "memory:" {
             return Ok(Self::Memory(MemoryCache::new(clock)));
         }
         if key_prefix.contains(['{', '}']) {
             return Err(CacheError::BadUrl("the key prefix must not hold braces".into()));
         }
-        RedisCache::connect(url, key_prefix, patience, clock).await.map(Self::Redis)
+        RedisCache::connect(url, ca_file, key_prefix, patience, clock).await.map(Self::Redis)
     }
 
     /// Asks for a sign of life.

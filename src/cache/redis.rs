@@ -7,6 +7,7 @@
 mod follow;
 mod line;
 mod tally;
+mod tls;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::Error;
 use fred::interfaces::{ClientLike, KeysInterface, LuaInterface, StreamsInterface};
 use fred::types::streams::XCapKind;
 use fred::types::{Expiration, Value};
@@ -77,33 +80,32 @@ impl fmt::Debug for RedisCache {
 impl RedisCache {
     pub(super) async fn connect(
         url: &str,
+        ca_file: &str,
         key_prefix: &str,
         patience: Duration,
         clock: Clock,
     ) -> Result<Self, CacheError> {
-        let address = Address::parse(url)?;
+        let address = Address::parse(url, ca_file)?;
         let line = Supervised::connect(&address, patience).await?;
         Ok(Self(Arc::new(Shared { address, prefix: key_prefix.to_owned(), clock, line, runtime: Handle::current() })))
     }
 
     pub(super) async fn ping(&self) -> Result<(), CacheError> {
-        let client = self.0.line.client()?;
-        client.ping::<()>(None).await.map_err(|error| self.0.address.unavailable(&error))
+        self.ask(|client| async move { client.ping::<()>(None).await }).await
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
-        let client = self.0.line.client()?;
-        let stored = client.get(self.key(key)).await.map_err(|error| self.0.address.unavailable(&error))?;
+        let stored = self.ask(|client| async move { client.get(self.key(key)).await }).await?;
         Ok(self.live(stored))
     }
 
     pub(super) async fn put(&self, key: &str, value: &[u8], deadline: i64) -> Result<(), CacheError> {
-        let client = self.0.line.client()?;
-        let mut stored = digits(deadline).into_bytes();
-        stored.extend_from_slice(value);
-        let expire = Some(Expiration::PX(self.time_to_live(deadline)));
-        let put = client.set::<(), _, _>(self.key(key), Bytes::from(stored), expire, None, false);
-        put.await.map_err(|error| self.0.address.unavailable(&error))
+        let stored = Bytes::from([digits(deadline).as_bytes(), value].concat());
+        let put = |client: Arc<Client>| {
+            let (stored, expire) = (stored.clone(), Some(Expiration::PX(self.time_to_live(deadline))));
+            async move { client.set::<(), _, _>(self.key(key), stored, expire, None, false).await }
+        };
+        self.ask(put).await
     }
 
     pub(super) async fn put_if_absent(
@@ -117,8 +119,7 @@ impl RedisCache {
     }
 
     pub(super) async fn take(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
-        let client = self.0.line.client()?;
-        let stored = client.getdel(self.key(key)).await.map_err(|error| self.0.address.unavailable(&error))?;
+        let stored = self.ask(|client| async move { client.getdel(self.key(key)).await }).await?;
         Ok(self.live(stored))
     }
 
@@ -136,16 +137,17 @@ impl RedisCache {
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<(), CacheError> {
-        let client = self.0.line.client()?;
-        client.del::<(), _>(self.key(key)).await.map_err(|error| self.0.address.unavailable(&error))
+        self.ask(|client| async move { client.del::<(), _>(self.key(key)).await }).await
     }
 
     pub(super) async fn publish(&self, topic: &str, payload: &[u8]) -> Result<(), CacheError> {
-        let client = self.0.line.client()?;
-        let cap = (XCapKind::MaxLen, "~", TOPIC_LENGTH.to_string(), None);
-        let entry = (follow::FIELD, follow::marked(payload));
-        let add = client.xadd::<(), _, _, _, _>(self.topic(topic), false, cap, "*", entry);
-        add.await.map_err(|error| self.0.address.unavailable(&error))
+        let marked = follow::marked(payload);
+        let add = |client: Arc<Client>| {
+            let cap = (XCapKind::MaxLen, "~", TOPIC_LENGTH.to_string(), None);
+            let entry = (follow::FIELD, marked.clone());
+            async move { client.xadd::<(), _, _, _, _>(self.topic(topic), false, cap, "*", entry).await }
+        };
+        self.ask(add).await
     }
 
     pub(super) fn subscribe(&self, topic: &str) -> Following {
@@ -171,9 +173,28 @@ impl RedisCache {
     /// Runs a script by its digest, and once more with its text where the server does not know it yet: after a restart, a
     /// failover or on another node of a cluster. The refusal came before anything was done, so that is safe.
     async fn evaluate(&self, script: &Script, keys: Vec<String>, arguments: Vec<Value>) -> Result<Value, CacheError> {
+        let run = |client: Arc<Client>| {
+            let (keys, arguments) = (keys.clone(), arguments.clone());
+            async move {
+                match client.evalsha(script.digest.as_str(), keys.clone(), arguments.clone()).await {
+                    Err(error) if error.details().starts_with("NOSCRIPT") => {
+                        client.eval(script.text, keys, arguments).await
+                    }
+                    answer => answer,
+                }
+            }
+        };
+        self.ask(run).await
+    }
+
+    /// Sends a command, and once more where its slot of a cluster has moved.
+    async fn ask<T, F>(&self, command: impl Fn(Arc<Client>) -> F) -> Result<T, CacheError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let client = self.0.line.client()?;
-        let answer = match client.evalsha(script.digest.as_str(), keys.clone(), arguments.clone()).await {
-            Err(error) if error.details().starts_with("NOSCRIPT") => client.eval(script.text, keys, arguments).await,
+        let answer = match command(Arc::clone(&client)).await {
+            Err(error) if line::moved(&error) => command(client).await,
             answer => answer,
         };
         answer.map_err(|error| self.0.address.unavailable(&error))

@@ -92,7 +92,7 @@ section! {
 }
 section! {
     /// `[cache]`
-    CacheConfig { url: Secret<String>, key_prefix: String, timeout: TimeDelta, }
+    CacheConfig { url: Secret<String>, ca_file: String, key_prefix: String, timeout: TimeDelta, }
 }
 section! {
     /// `[token]`

@@ -79,8 +79,8 @@ fn database(s: &mut Settings) -> Option<Database> {
 fn cache(s: &mut Settings) -> Option<CacheConfig> {
     let url = s.secret("cache.url");
     let timeout = span(s, "cache.timeout", "5ms", "10s");
-    let key_prefix = s.text("cache.key_prefix").to_owned();
-    Some(CacheConfig { url: url.into(), key_prefix, timeout: timeout? })
+    let (ca_file, key_prefix) = (s.text("cache.ca_file").to_owned(), s.text("cache.key_prefix").to_owned());
+    Some(CacheConfig { url: url.into(), ca_file, key_prefix, timeout: timeout? })
 }
 
 fn token(s: &mut Settings) -> Option<Token> {

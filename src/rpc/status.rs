@@ -133,7 +133,7 @@ impl From<CacheError> for Status {
                 debug!(%error, "the cache does not answer");
                 unavailable()
             }
-            CacheError::BadUrl(_) | CacheError::NotACounter => internal(error),
+            CacheError::BadUrl(_) | CacheError::Certificates(_) | CacheError::NotACounter => internal(error),
         }
     }
 }

@@ -7,18 +7,19 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, ClusterInterface};
 use fred::types::ConnectHandle;
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, TcpConfig};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, ReconnectError, ServerConfig, TcpConfig};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::CacheError;
+use super::{CacheError, tls};
 
 /// How long each step of a new connection may take: TCP and TLS, the password, a question to a Sentinel.
 const CONNECT_STEP_TIMEOUT: Duration = Duration::from_millis(250);
@@ -33,7 +34,7 @@ const MAX_SILENT_PINGS: u32 = 4;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The shortest and the longest wait before the next attempt.
 const MIN_BACKOFF: Duration = Duration::from_millis(50);
-const MAX_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
 
 const SCHEMES: [&str; 6] = ["redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster"];
 
@@ -43,15 +44,32 @@ pub(super) struct Address(Arc<Config>);
 
 impl Address {
     /// Reads an address. The library's own messages may quote the address, so none of them is passed on.
-    pub(super) fn parse(url: &str) -> Result<Self, CacheError> {
-        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-        if !scheme.is_some_and(|scheme| SCHEMES.contains(&scheme)) {
-            let known = "it must be memory: or start with redis://, rediss://, redis-sentinel:// or redis-cluster://";
-            return Err(CacheError::BadUrl(known.into()));
-        }
+    pub(super) fn parse(url: &str, ca_file: &str) -> Result<Self, CacheError> {
+        let known = "it must be memory: or start with redis://, rediss://, redis-sentinel:// or redis-cluster://";
+        let (scheme, rest) = url
+            .split_once("://")
+            .filter(|(scheme, _)| SCHEMES.contains(scheme))
+            .ok_or(CacheError::BadUrl(known.into()))?;
+        // fred would trust the system's authorities alone, and refuse a machine that has none.
+        let (plain, secure) = match scheme.strip_prefix("rediss") {
+            Some(kind) => (format!("redis{kind}://{rest}"), true),
+            None => (url.to_owned(), false),
+        };
         let expected = "expected scheme://user:password@host:port/database, for Sentinel with ?sentinelServiceName=";
-        let config = Config::from_url(url).map_err(|_| CacheError::BadUrl(expected.into()))?;
+        let mut config = Config::from_url(&plain).map_err(|_| CacheError::BadUrl(expected.into()))?;
+        if secure {
+            config.tls = Some(tls::connector(ca_file)?.into());
+        }
         Ok(Self(Arc::new(config)))
+    }
+
+    /// The passwords in it, which no text may repeat.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let of_sentinels = match &self.0.server {
+            ServerConfig::Sentinel { password, .. } => password.as_deref(),
+            _ => None,
+        };
+        self.0.password.as_deref().into_iter().chain(of_sentinels)
     }
 
     /// Hosts and ports, without anything secret.
@@ -68,6 +86,7 @@ impl Address {
     pub(super) fn reason(&self, error: &Error) -> Cow<'static, str> {
         match error.kind() {
             ErrorKind::Timeout => "no answer in time".into(),
+            ErrorKind::Tls => "it does not prove who it is, or does not speak TLS".into(),
             ErrorKind::Auth => "the user name or password is missing or was refused".into(),
             ErrorKind::Canceled => "the connection was lost".into(),
             ErrorKind::Backpressure => "too many commands are waiting".into(),
@@ -77,7 +96,7 @@ impl Address {
                 // Redis starts its errors with a word in capitals, such as LOADING, OOM or READONLY.
                 let word = error.details().split_whitespace().next().unwrap_or_default();
                 let is_code = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
-                if is_code && self.0.password.as_deref() != Some(word) {
+                if is_code && !self.secrets().any(|secret| secret == word) {
                     format!("Redis answered {word}").into()
                 } else {
                     kind.to_str().into()
@@ -102,6 +121,11 @@ impl Line {
             internal_command_timeout: CONNECT_STEP_TIMEOUT,
             // Whether a command that got no answer was carried out is unknown: sending it again could count twice.
             max_command_attempts: 1,
+            // A cluster's word that a slot has moved makes fred read anew where the slots are. Following it is left to us
+            // (`moved`): where a slot is about to move, fred may take another command's answer for the one it waits for.
+            max_redirections: 0,
+            // Whoever stops being the master may keep its connections. They lead nowhere, so the line is given up.
+            reconnect_errors: vec![ReconnectError::ReadOnly, ReconnectError::MasterDown],
             max_command_buffer_len: MAX_WAITING,
             tcp: TcpConfig { nodelay: Some(true), ..Default::default() },
             ..Default::default()
@@ -140,9 +164,23 @@ impl Line {
                 error = self.ended() => return error,
                 () = sleep(PING_INTERVAL) => {}
             }
-            silent = if self.client.ping::<()>(None).await.is_ok() { 0 } else { silent + 1 };
+            silent = if self.answers().await { 0 } else { silent + 1 };
         }
         Error::new(ErrorKind::Timeout, "")
+    }
+
+    /// Whether every server behind this line gives a sign of life. Of a cluster that are all masters: the slots of one that
+    /// hangs have another by now, perhaps, and it would never say so.
+    async fn answers(&self) -> bool {
+        let masters = self.client.cached_cluster_state().map(|state| state.unique_primary_nodes()).unwrap_or_default();
+        if masters.is_empty() {
+            return self.client.ping::<()>(None).await.is_ok();
+        }
+        let pings = masters.into_iter().map(|master| async {
+            let master = self.client.with_cluster_node(master);
+            master.ping::<()>(None).await.is_ok()
+        });
+        join_all(pings).await.into_iter().all(|answers| answers)
     }
 }
 
@@ -150,6 +188,12 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Whether a command was refused because its slot of a cluster is, or soon will be, another server's. Nothing was done, and
+/// fred knows by now where the slots are.
+pub(super) fn moved(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Routing
 }
 
 /// Waits between attempts, longer each time.
@@ -212,12 +256,17 @@ pub(super) async fn until_closed(mut closed: watch::Receiver<bool>, work: impl F
 }
 
 async fn supervise(address: Address, patience: Duration, mut line: Line, current: Arc<ArcSwapOption<Client>>) {
+    let mut backoff = Backoff::new();
     loop {
+        let opened = Instant::now();
         let error = line.spent().await;
         current.store(None);
         drop(line);
         tracing::warn!(address = address.hosts(), reason = %address.reason(&error), "connection to Redis lost");
-        let mut backoff = Backoff::new();
+        // One that ends as soon as it is used, as in a cluster that is down, is not opened anew all the time.
+        if opened.elapsed() > MAX_BACKOFF {
+            backoff = Backoff::new();
+        }
         line = loop {
             backoff.wait().await;
             match Line::open(&address, patience).await {
@@ -246,14 +295,14 @@ mod tests {
             "redis-cluster://one:7001?node=two:7002",
             "rediss-cluster://one:7001",
         ] {
-            assert!(Address::parse(url).is_ok(), "{url}");
+            assert!(Address::parse(url, "").is_ok(), "{url}");
         }
     }
 
     #[test]
     fn a_bad_address_is_refused_without_repeating_it() {
         for url in ["", "redis", "http://:secret@host", "redis://:secret@host:port", "redis://:secret@host/secret"] {
-            let Err(error) = Address::parse(url) else { panic!("{url} was taken") };
+            let Err(error) = Address::parse(url, "") else { panic!("{url} was taken") };
             assert!(matches!(error, CacheError::BadUrl(_)));
             assert!(!format!("{error} {error:?}").contains("secret"));
         }
@@ -261,7 +310,7 @@ mod tests {
 
     #[test]
     fn reasons_do_not_repeat_what_the_server_says() {
-        let address = Address::parse("redis://:SECRET@host").unwrap();
+        let address = Address::parse("redis://:SECRET@host", "").unwrap();
         let told = |details: &'static str| address.reason(&Error::new(ErrorKind::Unknown, details));
         assert_eq!(told("OOM command not allowed"), "Redis answered OOM");
         assert_eq!(told("ERR unknown command 'AUTH', with args beginning with: 'SECRET'"), "Redis answered ERR");

@@ -4,6 +4,8 @@
 //! where `CI` is set.
 
 mod away;
+mod failover;
+mod secured;
 mod tally;
 
 use std::collections::HashSet;
@@ -24,6 +26,7 @@ struct Fixture {
     cache: Cache,
     clock: Clock,
     url: String,
+    prefix: String,
 }
 
 impl Fixture {
@@ -42,8 +45,9 @@ impl Fixture {
 
     async fn connect(url: &str) -> Self {
         let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let cache = Cache::connect(url, &prefix(), PATIENCE, clock.clone()).await.unwrap();
-        Self { cache, clock, url: url.to_owned() }
+        let prefix = prefix();
+        let cache = Cache::connect(url, "", &prefix, PATIENCE, clock.clone()).await.unwrap();
+        Self { cache, clock, url: url.to_owned(), prefix }
     }
 
     fn after(&self, seconds: i64) -> DateTime<Utc> {
@@ -52,7 +56,8 @@ impl Fixture {
 
     /// The same with more patience: what is tested is not how quickly a busy machine answers.
     async fn patient(self) -> Self {
-        let cache = Cache::connect(&self.url, &prefix(), Duration::from_secs(5), self.clock.clone()).await.unwrap();
+        let patience = Duration::from_secs(5);
+        let cache = Cache::connect(&self.url, "", &self.prefix, patience, self.clock.clone()).await.unwrap();
         Self { cache, ..self }
     }
 
@@ -76,7 +81,7 @@ fn message(text: &str) -> Signal {
     Signal::Message(text.as_bytes().to_vec())
 }
 
-/// Makes each contract a test on both backends.
+/// Makes each contract a test on both backends, and all together a test on Redis with Sentinels and one on a cluster.
 macro_rules! on_both_backends {
     ($($contract:ident),* $(,)?) => {
         mod memory {
@@ -90,6 +95,18 @@ macro_rules! on_both_backends {
             async fn $contract() {
                 if let Some(fixture) = super::Fixture::redis().await { super::$contract(fixture).await }
             })*
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all_hold_behind_sentinels() {
+                let Some(servers) = $crate::harness::OwnSentinel::start().await else { return };
+                $(super::$contract(super::Fixture::connect(&servers.url()).await).await;)*
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn all_hold_in_a_cluster() {
+                let Some(servers) = $crate::harness::OwnCluster::start().await else { return };
+                $(super::$contract(super::Fixture::connect(&servers.url()).await).await;)*
+            }
         }
     };
 }

@@ -15,7 +15,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::clock::Clock;
@@ -27,13 +27,14 @@ use parking_lot::Mutex;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tonic::Status;
 
 pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number, request_id};
 pub(crate) use self::certificates::{Authority, Certified};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
 pub(crate) use self::program::Program;
-pub(crate) use self::redis::OwnRedis;
+pub(crate) use self::redis::{Fall, OwnCluster, OwnRedis, OwnSentinel};
 pub(crate) use self::wire::Wire;
 
 /// What an installation stands on.
@@ -180,6 +181,17 @@ impl TestApp {
         self.clock.advance(TimeDelta::seconds(seconds));
     }
 
+    /// Lets the time of all nodes run as it does outside, for as long as this is waited for.
+    pub(crate) async fn let_time_run(&self) {
+        let mut last = Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let passed = last.elapsed();
+            self.clock.advance(TimeDelta::from_std(passed).unwrap());
+            last += passed;
+        }
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -257,10 +269,16 @@ impl TestApp {
         }
     }
 
+    /// Whether a node holds a token to be active, if it can tell.
+    pub(crate) async fn ask(&self, node: usize, token: &str) -> Result<bool, Status> {
+        let request = v1::IntrospectRequest { token: token.to_owned(), ..Default::default() };
+        let answer = self.nodes[node].tokens().introspect(bearer(request, &self.api_key)).await?;
+        Ok(answer.into_inner().active)
+    }
+
     /// Whether a node holds a token to be active.
     pub(crate) async fn is_active_on(&self, node: usize, token: &str) -> bool {
-        let request = v1::IntrospectRequest { token: token.to_owned(), ..Default::default() };
-        self.nodes[node].tokens().introspect(bearer(request, &self.api_key)).await.unwrap().into_inner().active
+        self.ask(node, token).await.unwrap()
     }
 
     /// Whether the first node holds a token to be active.

@@ -162,7 +162,7 @@ async fn an_unreachable_redis_is_told_in_one_sentence() {
         "redis://user:hunter2@192.0.2.1:6379".to_owned(),
     ] {
         let began = Instant::now();
-        let error = Cache::connect(&url, "prefix", super::PATIENCE, Clock::System).await.unwrap_err();
+        let error = Cache::connect(&url, "", "prefix", super::PATIENCE, Clock::System).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(3), "{url} took {:?}", began.elapsed());
         assert!(matches!(error, CacheError::Unreachable { .. }), "{error:?}");
         let told = format!("{error} {error:?}");
@@ -175,11 +175,11 @@ async fn a_wrong_password_is_told_as_such() {
     let Some(server) = OwnRedis::start().await else { return };
     server.tell("CONFIG SET requirepass correct");
     for url in [server.url(), server.url().replace("//", "//:hunter2@")] {
-        let error = Cache::connect(&url, "prefix", super::PATIENCE, Clock::System).await.unwrap_err().to_string();
+        let error = Cache::connect(&url, "", "prefix", super::PATIENCE, Clock::System).await.unwrap_err().to_string();
         assert!(error.contains("password") && !error.contains("hunter2"), "{error}");
     }
     assert!(
-        Cache::connect(&server.url().replace("//", "//:correct@"), "prefix", super::PATIENCE, Clock::System)
+        Cache::connect(&server.url().replace("//", "//:correct@"), "", "prefix", super::PATIENCE, Clock::System)
             .await
             .is_ok()
     );

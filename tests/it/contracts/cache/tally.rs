@@ -22,7 +22,7 @@ fn key(name: &str) -> String {
 }
 
 impl Fixture {
-    fn up(&self, name: &str, limit: u64) -> Counter {
+    pub(super) fn up(&self, name: &str, limit: u64) -> Counter {
         Counter::up(key(name), limit, self.after(60))
     }
 
