@@ -5,6 +5,7 @@ mod callers;
 mod closed;
 mod codes;
 mod cookies;
+mod failover;
 mod failures;
 mod flow;
 mod guesses;

@@ -17,12 +17,6 @@ on_both_backends!(
     a_lost_announcement_is_made_up_for,
 );
 
-async fn answer(app: &TestApp, token: &str) -> Result<bool, tonic::Status> {
-    let request = v1::IntrospectRequest { token: token.to_owned(), ..Default::default() };
-    let answer = app.node().tokens().introspect(bearer(request, &app.api_key)).await?;
-    Ok(answer.into_inner().active)
-}
-
 async fn without_a_database_memory_answers_within_the_bound_only(backend: Backend) {
     let app = TestApp::new(backend).await;
     let (person, ended) = (newcomer(&app).await, newcomer(&app).await);
@@ -39,13 +33,13 @@ async fn without_a_database_memory_answers_within_the_bound_only(backend: Backen
     expect_unavailable(&app, &person).await;
     // What was known to be taken back, or is no token of ours, needs no database.
     for token in [&ended.access_token, "garbage"] {
-        assert!(!answer(&app, token).await.unwrap());
+        assert!(!app.ask(0, token).await.unwrap());
     }
 }
 
 /// What would count if nothing had happened gets no answer, whichever way one asks.
 async fn expect_unavailable(app: &TestApp, person: &Person) {
-    assert_eq!(reason(answer(app, &person.access_token).await), "DEPENDENCY_UNAVAILABLE");
+    assert_eq!(reason(app.ask(0, &person.access_token).await), "DEPENDENCY_UNAVAILABLE");
     let request = v1::VerifyRequest { token: person.access_token.clone() };
     assert_eq!(reason(app.node().tokens().verify(request).await), "DEPENDENCY_UNAVAILABLE");
     let tokens = vec![person.access_token.clone()];
@@ -80,7 +74,7 @@ async fn a_node_that_lost_its_database_recovers_by_itself() {
 
     wire.mend();
     let mended = Instant::now();
-    while !answer(&app, &person.access_token).await.unwrap_or(false) {
+    while !app.ask(0, &person.access_token).await.unwrap_or(false) {
         assert!(mended.elapsed() < Duration::from_secs(10), "not back ten seconds after the database was");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -95,7 +89,7 @@ async fn past_the_bound_the_database_has_the_last_word(backend: Backend) {
     let (person, ended) = (newcomer(&app).await, newcomer(&app).await);
     take_back_unannounced(&app, &ended).await;
     app.advance(61);
-    assert!(!answer(&app, &ended.access_token).await.unwrap());
+    assert!(!app.ask(0, &ended.access_token).await.unwrap());
     let request = bearer(v1::GetProfileRequest {}, &ended.access_token);
     assert_eq!(reason(app.node().accounts().get_profile(request).await), "ACCESS_TOKEN_INVALID");
     let seen = introspect(&app, &person.access_token).await;

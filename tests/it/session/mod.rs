@@ -1,6 +1,8 @@
 //! Sessions from outside: carried on, looked at, ended, and ended against resistance.
 
 mod blacklist;
+mod cut_off;
+mod emptied;
 mod freshness;
 mod list;
 mod logout;
@@ -12,6 +14,7 @@ mod replay;
 mod restart;
 mod revoke;
 mod rotation;
+mod vigil;
 mod watch;
 
 use std::sync::atomic::{AtomicU32, Ordering};
