@@ -10,7 +10,7 @@
 //! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
 //! number says more about the machine than about the server. The client has one core, and the process under test another.
 //!
-//! `refresh_postgres` needs PostgreSQL, `request_otp` and `otp_login` Redis as well: the servers that
+//! `refresh_postgres` needs PostgreSQL, `request_otp`, `otp_login` and `revocation_propagation` Redis as well: the servers that
 //! `COUNTERSIGN_TEST_POSTGRES_URL` and `COUNTERSIGN_TEST_REDIS_URL` name, or else such as `scripts/with-services` starts.
 
 mod bare;
@@ -30,6 +30,7 @@ mod introspect;
 mod options;
 mod passwords;
 mod people;
+mod propagation;
 mod refresh;
 mod request;
 mod revocations;
@@ -80,7 +81,7 @@ fn run() -> Result<ExitCode> {
     if options.wants(refresh::FIGURES) {
         needed.push(services::POSTGRES);
     }
-    if options.wants(codes::FIGURES) {
+    if options.wants(codes::FIGURES) || options.wants(propagation::FIGURES) {
         needed.extend([services::POSTGRES, services::REDIS]);
     }
     services::ensure(&needed)?;
@@ -111,6 +112,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(codes::FIGURES) {
             codes::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(propagation::FIGURES) {
+            propagation::measure(core, options.quick, &mut report).await?;
         }
         Result::Ok(())
     })?;

@@ -1,6 +1,6 @@
 //! What was asked for on the command line.
 
-use crate::{Result, codes, footprint, introspect, passwords, refresh, revocations, unary, watch};
+use crate::{Result, codes, footprint, introspect, passwords, propagation, refresh, revocations, unary, watch};
 
 /// The names of all figures.
 const KNOWN: &[&[&str]] = &[
@@ -12,6 +12,7 @@ const KNOWN: &[&[&str]] = &[
     passwords::FIGURES,
     refresh::FIGURES,
     codes::FIGURES,
+    propagation::FIGURES,
 ];
 
 /// What was asked for.
