@@ -3,7 +3,8 @@
 //!
 //! fred could reconnect by itself. It is not asked to, because it then holds commands back while it is disconnected, and
 //! because its check for a silent server starts over with every write, so a busy connection to a hung Redis lives for ever.
-//! Here a line is opened, watched, and given up as a whole; between two lines every command fails at once.
+//! Here a line is opened, watched, and given up as a whole; between two lines every command fails at once. To a cluster a line
+//! is a connection to each of its masters.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -124,8 +125,9 @@ impl Line {
             // A cluster's word that a slot has moved makes fred read anew where the slots are. Following it is left to us
             // (`moved`): where a slot is about to move, fred may take another command's answer for the one it waits for.
             max_redirections: 0,
-            // Whoever stops being the master may keep its connections. They lead nowhere, so the line is given up.
-            reconnect_errors: vec![ReconnectError::ReadOnly, ReconnectError::MasterDown],
+            // Whoever stops being the master, or is one without followers, may keep its connections. They lead nowhere, so the
+            // line is given up.
+            reconnect_errors: vec![ReconnectError::ReadOnly, ReconnectError::MasterDown, ReconnectError::NoReplicas],
             max_command_buffer_len: MAX_WAITING,
             tcp: TcpConfig { nodelay: Some(true), ..Default::default() },
             ..Default::default()

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use super::{Fixture, message, next};
 use crate::harness::{Fall, OwnCluster, OwnSentinel};
 
-/// How long any operation may take, the machine being busy: it has 50 ms to be answered.
-const AT_MOST: Duration = Duration::from_millis(300);
+/// How long any operation may take on a machine that runs many tests at once: it has 50 ms to be answered.
+const AT_MOST: Duration = Duration::from_secs(1);
 
 impl Fixture {
     /// Asks in every way. Each question is answered soon, well or not.
@@ -86,17 +86,26 @@ async fn whoever_is_no_master_any_more_is_left() {
     let Some(servers) = OwnSentinel::start().await else { return };
     let fixture = Fixture::connect(&servers.url()).await;
     let mut subscription = fixture.subscribe("topic").await;
-    // It keeps its connections and answers questions.
+    // It keeps its connections and answers questions, but takes nothing in: as a replica, or because nobody follows it.
     let master = servers.master();
-    master.tell("REPLICAOF 127.0.0.1 1");
-    let refused = fixture.cache.put("key", b"value", fixture.after(60)).await.unwrap_err();
-    assert_eq!(refused, CacheError::Unavailable("Redis answered READONLY".into()));
-    sleep(Duration::from_millis(200)).await;
-    let refused = fixture.cache.get("key").await.unwrap_err();
-    assert_eq!(refused, CacheError::Unavailable("not connected".into()));
-    master.tell("REPLICAOF NO ONE");
-    fixture.used_again(ready(())).await;
-    while next(&mut subscription).await != message("meanwhile") {}
+    let turns = [
+        ("READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("NOREPLICAS", "CONFIG SET min-replicas-to-write 9", "CONFIG SET min-replicas-to-write 0"),
+    ];
+    for (told, turn, back) in turns {
+        master.tell(turn);
+        let refused = fixture.cache.put("key", b"value", fixture.after(60)).await.unwrap_err();
+        assert_eq!(refused, CacheError::Unavailable(format!("Redis answered {told}").into()));
+        let left = CacheError::Unavailable("not connected".into());
+        let asked = Instant::now();
+        while fixture.cache.get("key").await != Err(left.clone()) {
+            assert!(asked.elapsed() < Duration::from_secs(5), "it is asked as before after {told}");
+            fixture.cache.put("key", b"value", fixture.after(60)).await.unwrap_err();
+        }
+        master.tell(back);
+        fixture.used_again(ready(())).await;
+        while next(&mut subscription).await != message("meanwhile") {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
