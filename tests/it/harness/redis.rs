@@ -14,6 +14,8 @@ use countersign::random::Random;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use super::certificates::Authority;
+
 pub(crate) use self::cluster::OwnCluster;
 pub(crate) use self::sentinel::{Fall, OwnSentinel};
 
@@ -49,19 +51,19 @@ impl OwnRedis {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate =
-            rcgen::CertificateParams::new(["localhost".to_owned()]).and_then(|own| own.self_signed(&key)).unwrap();
-        let (key_file, certificate_file) = (folder.path().join("key.pem"), folder.path().join("certificate.pem"));
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
-        std::fs::write(&certificate_file, certificate.pem()).unwrap();
-        let (port, key, certificate) = (free_port(), key_file.display(), certificate_file.display());
+        let authority = Authority::new();
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, &authority.pem).unwrap();
+        let (certificate, key) = authority.certify(&["localhost"]).write(folder.path());
+        let port = free_port();
         let options = format!(
-            "--tls-port {port} --tls-auth-clients no --tls-key-file {key} --tls-cert-file {certificate} \
-             --tls-ca-cert-file {certificate}"
+            "--tls-port {port} --tls-auth-clients no --tls-key-file {} --tls-cert-file {} --tls-ca-cert-file {}",
+            key.display(),
+            certificate.display(),
+            ca_file.display(),
         );
         let options: Vec<_> = OPTIONS.into_iter().chain(options.split(' ')).collect();
-        Some((Self::in_folder(folder, &options).await, port, certificate_file))
+        Some((Self::in_folder(folder, &options).await, port, ca_file))
     }
 
     /// One with options of its own.
