@@ -39,7 +39,7 @@ async fn until_people_get_in(app: &TestApp, over: impl Future<Output = ()>) -> (
     loop {
         let signed_in = sign_in(app).await;
         if let (Some(was_over), Ok(())) = (was_over, &signed_in) {
-            return (was_over, began.elapsed() - was_over, refused);
+            return (was_over, began.elapsed().saturating_sub(was_over), refused);
         }
         if let Err(status) = signed_in {
             refused += 1;

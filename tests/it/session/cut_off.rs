@@ -68,7 +68,7 @@ async fn v3_a_redis_out_of_reach_makes_nothing_slow_and_brings_nothing_back() {
                 vigil.take_back().await;
             }
         };
-        let figures = vigil.during(lives).await;
+        let figures = vigil.during(Box::pin(lives)).await;
         figures.hold("V3", &format!("Redis {what}"));
         let [ended, refused] = [&meanwhile.ended, &meanwhile.refused].map(|durations| {
             let mut durations = std::mem::take(&mut *durations.lock());
@@ -168,7 +168,7 @@ async fn without_both(app: &TestApp, kept: &str, ended: &str) {
                 Err(status) => unknown += usize::from(is_unavailable(&status)),
             }
         }
-        slowest = slowest.max(gone.elapsed() - asked);
+        slowest = slowest.max(gone.elapsed().saturating_sub(asked));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     eprintln!(

@@ -24,7 +24,7 @@ async fn v1_an_emptied_redis_brings_nothing_back() {
             redis.tell("FLUSHALL");
         }
     };
-    vigil.during(take_back).await.hold("V1", &format!("{rounds} rounds of FLUSHALL"));
+    vigil.during(Box::pin(take_back)).await.hold("V1", &format!("{rounds} rounds of FLUSHALL"));
     vigil.app.stop().await;
 }
 
@@ -46,7 +46,7 @@ async fn v1_a_killed_redis_brings_nothing_back() {
             vigil.take_back_while(redis.start_again()).await;
         }
     };
-    vigil.during(take_back).await.hold("V1", &format!("killed {rounds} times"));
+    vigil.during(Box::pin(take_back)).await.hold("V1", &format!("killed {rounds} times"));
     vigil.app.stop().await;
 }
 
@@ -69,7 +69,7 @@ async fn v1_an_evicting_redis_brings_nothing_back() {
             vigil.take_back().await;
         }
     };
-    let figures = vigil.during(take_back).await;
+    let figures = vigil.during(Box::pin(take_back)).await;
     let stats = redis.tell("INFO stats");
     let evicted = stats.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap().trim().to_owned();
     figures.hold("V1", &format!("{evicted} keys evicted"));
@@ -94,6 +94,6 @@ async fn v2_a_failover_brings_nothing_back() {
             vigil.take_back_while(servers.restore(fallen)).await;
         }
     };
-    vigil.during(fail_over).await.hold("V2", &format!("{rounds} failovers"));
+    vigil.during(Box::pin(fail_over)).await.hold("V2", &format!("{rounds} failovers"));
     vigil.app.stop().await;
 }

@@ -67,7 +67,7 @@ async fn v4_a_revocation_counts_in_time_whatever_happens_to_redis() {
                 }
             }
         };
-        let figures = vigil.during(take_back).await;
+        let figures = vigil.during(Box::pin(take_back)).await;
         figures.hold("V4", &format!("Redis {what}"));
         wire.mend();
     }

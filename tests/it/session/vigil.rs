@@ -2,6 +2,7 @@
 //! counts as accepted; leaves what happens to the rows.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -78,7 +79,7 @@ impl Vigil {
 
     /// Lets something happen, and asks all nodes meanwhile. At the end each revocation has had its time and each node has
     /// been asked again about all.
-    pub(super) async fn during(&self, happens: impl Future<Output = ()>) -> Figures {
+    pub(super) async fn during(&self, happens: Pin<Box<impl Future<Output = ()>>>) -> Figures {
         let happens = async {
             happens.await;
             tokio::time::sleep(BOUND + Duration::from_millis(200)).await;

@@ -22,8 +22,8 @@ impl OwnCluster {
         }
         let this = Self { servers };
         for (place, master) in this.servers[..MASTERS].iter().enumerate() {
-            let slots: String = slots(place).map(|slot| format!(" {slot}")).collect();
-            assert_eq!(master.tell(&format!("CLUSTER ADDSLOTS{slots}")), "+OK\r\n");
+            let slots: Vec<_> = slots(place).map(|slot| slot.to_string()).collect();
+            assert_eq!(master.tell(&format!("CLUSTER ADDSLOTS {}", slots.join(" "))), "+OK\r\n");
             assert_eq!(master.tell(&format!("CLUSTER SET-CONFIG-EPOCH {}", place + 1)), "+OK\r\n");
         }
         for other in &this.servers[1..] {

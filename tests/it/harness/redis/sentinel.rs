@@ -53,8 +53,8 @@ impl OwnSentinel {
 
     pub(crate) fn url(&self) -> String {
         let [first, others @ ..] = self.sentinels.as_slice() else { unreachable!() };
-        let others: String = others.iter().map(|other| format!("&node=127.0.0.1:{}", other.port)).collect();
-        format!("redis-sentinel://127.0.0.1:{}?sentinelServiceName={NAME}{others}", first.port)
+        let others: Vec<_> = others.iter().map(|other| format!("node=127.0.0.1:{}", other.port)).collect();
+        format!("redis-sentinel://127.0.0.1:{}?{}&sentinelServiceName={NAME}", first.port, others.join("&"))
     }
 
     /// Tells all servers, or all Sentinels, something.
