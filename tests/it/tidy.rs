@@ -51,7 +51,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tonic_types", "rpc cli"),
     ("tower", "rpc server cli"),
     ("axum", "http server"),
-    ("rustls", "server cli"),
+    ("rustls", "cache server cli"),
     ("tokio_rustls", "server cli"),
     ("webpki", "server"),
     ("sqlx", "store"),
