@@ -1,10 +1,12 @@
 //! The contract, as generated from `proto/`. The messages that carry secrets print without them.
 
 mod introspection;
+mod question;
 
 use std::fmt;
 
-pub use self::introspection::{Introspection, Introspections, Passing};
+pub use self::introspection::{Introspection, Passing};
+pub use self::question::{Demanded, Malformed, Question, Questions};
 
 /// `countersign.v1`.
 #[expect(clippy::allow_attributes, clippy::pedantic, reason = "generated")]

@@ -4,15 +4,18 @@
 //! more than judging the token. Protobuf lets a message be put together from encoded parts, so that these bytes are what the
 //! whole message would have been. Clients have the message as it was generated.
 
-use bytes::{Buf, BufMut, Bytes};
-use prost::encoding::{DecodeContext, WireType};
-use prost::{DecodeError, Message};
+use bytes::BufMut;
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+/// Where a `BatchIntrospectResponse` has its results.
+const RESULTS: u32 = 1;
 
 /// An `IntrospectResponse` on its way out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Introspection {
+pub struct Introspection<'t> {
     /// The fields that do not change, encoded; none where the token is not active.
-    pub lasting: Bytes,
+    pub lasting: &'t [u8],
     /// The fields that do.
     pub passing: Passing,
 }
@@ -31,37 +34,24 @@ pub struct Passing {
     pub as_of: Option<prost_types::Timestamp>,
 }
 
-/// A `BatchIntrospectResponse` on its way out.
-#[derive(Clone, PartialEq, Message)]
-pub struct Introspections {
-    /// One for each token.
-    #[prost(message, repeated, tag = "1")]
-    pub results: Vec<Introspection>,
-}
-
-impl Message for Introspection {
-    fn encode_raw(&self, buffer: &mut impl BufMut) {
-        buffer.put_slice(&self.lasting);
-        self.passing.encode_raw(buffer);
-    }
-
-    /// A server reads none of these; what it would read, it could only keep in part.
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buffer: &mut impl Buf,
-        context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        self.passing.merge_field(tag, wire_type, buffer, context)
-    }
-
-    fn encoded_len(&self) -> usize {
+impl Introspection<'_> {
+    /// How long it is.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
         self.lasting.len() + self.passing.encoded_len()
     }
 
-    fn clear(&mut self) {
-        *self = Self::default();
+    /// Writes it.
+    pub fn encode(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(self.lasting);
+        self.passing.encode_raw(buffer);
+    }
+
+    /// Writes it as the next of the results of a `BatchIntrospectResponse`, which consists of nothing else.
+    pub fn encode_in_batch(&self, buffer: &mut impl BufMut) {
+        encode_key(RESULTS, WireType::LengthDelimited, buffer);
+        encode_varint(self.encoded_len() as u64, buffer);
+        self.encode(buffer);
     }
 }
 
@@ -83,11 +73,17 @@ mod tests {
         let as_of = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 7 });
         let whole = IntrospectResponse { expires_in: 60, cache_ttl, as_of, ..lasting.clone() };
         let passing = Passing { expires_in: 60, cache_ttl, as_of };
-        let parts = Introspection { lasting: lasting.encode_to_vec().into(), passing };
-        assert_eq!(parts.encode_to_vec(), whole.encode_to_vec());
+        let encoded = lasting.encode_to_vec();
+        let parts = Introspection { lasting: &encoded, passing };
+        let mut one = Vec::new();
+        parts.encode(&mut one);
+        assert_eq!(one, whole.encode_to_vec());
+        assert_eq!(one.len(), parts.encoded_len());
 
-        let parts = Introspections { results: vec![parts, Introspection::default()] };
+        let mut many = Vec::new();
+        parts.encode_in_batch(&mut many);
+        Introspection::default().encode_in_batch(&mut many);
         let whole = BatchIntrospectResponse { results: vec![whole, IntrospectResponse::default()] };
-        assert_eq!(parts.encode_to_vec(), whole.encode_to_vec());
+        assert_eq!(many, whole.encode_to_vec());
     }
 }

@@ -118,7 +118,7 @@ pub(super) fn event(event: Event) -> v1::AuditEvent {
     }
 }
 
-pub(super) fn inactive(as_of: DateTime<Utc>) -> Introspection {
+pub(super) fn inactive(as_of: DateTime<Utc>) -> Introspection<'static> {
     Introspection { passing: Passing { as_of: Some(timestamp(as_of)), ..Default::default() }, ..Default::default() }
 }
 
@@ -127,14 +127,14 @@ pub(super) fn introspection(
     now: DateTime<Utc>,
     as_of: DateTime<Utc>,
     bound: TimeDelta,
-) -> Introspection {
+) -> Introspection<'_> {
     let expires_in = (known.claims.exp - now.timestamp()).max(0);
     let passing = Passing {
         expires_in,
         cache_ttl: Some(duration(bound.min(TimeDelta::seconds(expires_in)))),
         as_of: Some(timestamp(as_of)),
     };
-    Introspection { lasting: known.note.get_or_init(|| lasting(&known.claims).encode_to_vec().into()).clone(), passing }
+    Introspection { lasting: known.note.get_or_init(|| lasting(&known.claims).encode_to_vec().into()), passing }
 }
 
 /// What stays the same for as long as the token lives.

@@ -1,15 +1,15 @@
-//! The gate: what may not pass goes no further, and what goes out wrong carries its details.
+//! The gate: it asks who calls; what may not pass goes no further, and what goes out wrong carries its details.
 //!
-//! It is a layer of its own behind the interceptor, because it may have to wait: where this node's knowledge of revocations is
-//! out of date, the database has the last word on the holder's token.
+//! It is a layer and no interceptor, because it may have to wait: where this node's knowledge of revocations is out of date,
+//! the database has the last word on the holder's token.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
 use futures_util::future::{BoxFuture, Either, MapOk, poll_fn};
+use futures_util::{FutureExt, TryFutureExt};
 use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
@@ -17,7 +17,8 @@ use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::peer::{Identify, Link, Peer, Refused, access_token};
+use super::introspect;
+use super::peer::{Link, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
 use super::status;
 use crate::app::App;
@@ -78,30 +79,36 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let Some(rule) = rule(request.uri().path()) else { return refuse(status::unknown_method(), request) };
         if metadata_size(request.headers()) > MAX_METADATA {
             return refuse(status::too_large(), request);
         }
-        let Some(peer) = request.extensions().get::<Peer>() else {
-            return refuse(status::internal("a request came in past the interceptor"), request);
+        let method = introspect::Method::of(request.uri().path());
+        let Some(link) = request.extensions().get::<Link>() else {
+            return refuse(status::internal("a request came in past the acceptor"), request);
         };
-        if rule == Rule::Anyone || is_sure(peer) {
-            if let Err(refusal) = decide(rule, peer) {
+        let peer = Peer::recognise(&self.app, request.headers(), link);
+        if rule == Rule::Anyone || is_sure(&peer) {
+            if let Err(refusal) = decide(rule, &peer) {
                 return refuse(refusal, request);
             }
-            return Either::Left(self.inner.call(request).map_ok(with_details));
+            let Some(method) = method else {
+                request.extensions_mut().insert(peer);
+                return Either::Left(self.inner.call(request).map_ok(with_details));
+            };
+            return Either::Right(Box::pin(introspect::answer(Arc::clone(&self.app), method, request).map(Ok)));
         }
-        let (app, peer, mut inner) = (Arc::clone(&self.app), peer.clone(), self.inner.clone());
-        let mut request = request;
+        let (app, mut inner) = (Arc::clone(&self.app), self.inner.clone());
         Either::Right(Box::pin(async move {
             let decided = make_sure(&app, peer, request.headers(), request.extensions().get()).await.and_then(|peer| {
                 decide(rule, &peer)?;
                 Ok(peer)
             });
-            match decided {
-                Ok(peer) => request.extensions_mut().insert(peer),
-                Err(refusal) => return Ok(refused(refusal, request).await),
+            match (decided, method) {
+                (Err(refusal), _) => return Ok(refused(refusal, request).await),
+                (Ok(_), Some(method)) => return Ok(introspect::answer(app, method, request).await),
+                (Ok(peer), None) => request.extensions_mut().insert(peer),
             };
             poll_fn(|context| inner.poll_ready(context)).await?;
             inner.call(request).await.map(with_details)
@@ -120,7 +127,7 @@ async fn make_sure(app: &Arc<App>, mut peer: Peer, headers: &HeaderMap, link: Op
     if let (Some(Refused::UnknownKey), Some(link)) = (peer.refused, link) {
         let token = access_token(headers, app);
         if app.access.recognise(token.unwrap_or_default()).await?.is_ok() {
-            peer = Identify::new(Arc::clone(app)).peer(headers, link);
+            peer = Peer::recognise(app, headers, link);
         }
     }
     if let Some(holder) = &mut peer.holder

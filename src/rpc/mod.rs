@@ -7,24 +7,24 @@ mod convert;
 mod cookies;
 mod gate;
 mod health;
+mod introspect;
 mod peer;
 mod policy;
 mod sized;
 mod status;
 mod token;
+mod unary;
 mod validate;
 mod watch;
 
 use std::sync::Arc;
 
 use tonic::server::NamedService;
-use tonic::service::{InterceptorLayer, Routes, RoutesBuilder};
-use tower::ServiceBuilder;
-use tower::layer::util::{Identity, Stack};
+use tonic::service::{Routes, RoutesBuilder};
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
-pub use self::peer::{Identify, Link};
+pub use self::peer::Link;
 use self::sized::Sized;
 use crate::app::App;
 use crate::health::Part;
@@ -34,8 +34,7 @@ use crate::proto::{DESCRIPTORS, v1};
 const MAX_MESSAGE: usize = 64 * 1024;
 /// The largest batch of tokens, or of accounts.
 const MAX_BATCH: usize = 4 * 1024 * 1024;
-/// What batches are sent to.
-const BATCH: &str = "/countersign.v1.TokenService/BatchIntrospect";
+/// What batches of accounts are sent to.
 const IMPORT: &str = "/countersign.v1.AdminService/ImportAccounts";
 
 /// All services of one worker.
@@ -44,14 +43,12 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     let mut routes = RoutesBuilder::default();
     let auth = v1::auth_service_server::AuthServiceServer::new(auth::Auth(Arc::clone(app)));
     let token = v1::token_service_server::TokenServiceServer::new(token::Token(Arc::clone(app)));
-    let batches = token.clone().max_decoding_message_size(MAX_BATCH);
-    let token = Sized::new(token.max_decoding_message_size(MAX_MESSAGE), batches, BATCH);
     let account = v1::account_service_server::AccountServiceServer::new(account::Accounts(Arc::clone(app)));
     let admin = v1::admin_service_server::AdminServiceServer::new(admin::Admin(Arc::clone(app)));
     let imports = admin.clone().max_decoding_message_size(MAX_BATCH);
     let admin = Sized::new(admin.max_decoding_message_size(MAX_MESSAGE), imports, IMPORT);
     routes
-        .add_service(token)
+        .add_service(token.max_decoding_message_size(MAX_MESSAGE))
         .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
         .add_service(admin)
@@ -68,16 +65,10 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     routes.routes()
 }
 
-/// What every call goes through before its handler: who calls, then whether they may.
-pub type Door = Stack<GateLayer, Stack<InterceptorLayer<Identify>, Identity>>;
-
-/// The way in.
+/// What every call goes through before its handler: who calls, and whether they may.
 #[must_use]
-pub fn door(app: &Arc<App>) -> Door {
-    ServiceBuilder::new()
-        .layer(InterceptorLayer::new(Identify::new(Arc::clone(app))))
-        .layer(GateLayer::new(Arc::clone(app)))
-        .into_inner()
+pub fn door(app: &Arc<App>) -> GateLayer {
+    GateLayer::new(Arc::clone(app))
 }
 
 /// The full names of the services of this contract.

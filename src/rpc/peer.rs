@@ -1,4 +1,4 @@
-//! Who calls. Told from memory by an interceptor, which cannot wait; what is to become of it is for the gate.
+//! Who calls, told from memory. What is to become of it is for the gate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
-use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 use super::cookies;
@@ -63,6 +62,47 @@ pub(crate) enum Refused {
 }
 
 impl Peer {
+    /// Who sends these metadata over this connection, as far as memory tells.
+    pub(crate) fn recognise(app: &App, metadata: &HeaderMap, link: &Link) -> Self {
+        let (address, request_id) = (link.address, request_id(metadata));
+        let mut peer = Self { caller: None, holder: None, refused: None, address, request_id };
+        if let Some(key) = metadata.get(&API_KEY) {
+            peer.note_key(app, key.to_str().unwrap_or_default());
+        }
+        if let Some(credential) = metadata.get(&AUTHORIZATION) {
+            match bearer(credential.to_str().unwrap_or_default()) {
+                Some(key) if key.starts_with(API_KEY_PREFIX) => peer.note_key(app, key),
+                Some(token) => peer.note_token(app, token),
+                None => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
+            }
+        } else if let Some(token) = cookies::access_token(metadata, &app.config.cookies) {
+            peer.note_token(app, token);
+        }
+        // A key says more exactly who calls, so that several callers may share a machine and its certificate.
+        if peer.caller.is_none() && !link.names.is_empty() {
+            peer.caller = app.callers.by_certificate(&link.names);
+        }
+        peer
+    }
+
+    fn note_key(&mut self, app: &App, key: &str) {
+        match app.callers.by_key(key) {
+            Some(caller) => self.caller = Some(caller),
+            None => self.refused = Some(Refused::ApiKey),
+        }
+    }
+
+    fn note_token(&mut self, app: &App, token: &str) {
+        match app.access.judge(token, Demands::default()) {
+            Judgement::Active(token) => self.holder = Some(Holder { token, sure: true }),
+            Judgement::Unsure(token) => self.holder = Some(Holder { token, sure: false }),
+            Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey)) => {
+                self.refused = self.refused.or(Some(Refused::UnknownKey));
+            }
+            Judgement::Inactive(_) => self.refused = self.refused.or(Some(Refused::AccessToken)),
+        }
+    }
+
     /// Whether a caller with this permission calls.
     pub(crate) fn may(&self, permission: Permission) -> bool {
         self.caller.as_ref().is_some_and(|caller| caller.permissions.contains(permission))
@@ -100,62 +140,7 @@ impl Peer {
 
     /// The peer of a request that has come through the door.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<&Self, Status> {
-        request.extensions().get().ok_or_else(|| super::status::internal("a request came in past the interceptor"))
-    }
-}
-
-/// Finds out who calls.
-#[derive(Clone, Debug)]
-pub struct Identify {
-    app: Arc<App>,
-}
-
-impl Identify {
-    /// Looks callers and tokens up in `app`.
-    #[must_use]
-    pub const fn new(app: Arc<App>) -> Self {
-        Self { app }
-    }
-
-    /// Who sends these metadata over this connection, as far as memory tells.
-    pub(crate) fn peer(&self, metadata: &HeaderMap, link: &Link) -> Peer {
-        let (address, request_id) = (link.address, request_id(metadata));
-        let mut peer = Peer { caller: None, holder: None, refused: None, address, request_id };
-        if let Some(key) = metadata.get(&API_KEY) {
-            self.note_key(&mut peer, key.to_str().unwrap_or_default());
-        }
-        if let Some(credential) = metadata.get(&AUTHORIZATION) {
-            match bearer(credential.to_str().unwrap_or_default()) {
-                Some(key) if key.starts_with(API_KEY_PREFIX) => self.note_key(&mut peer, key),
-                Some(token) => self.note_token(&mut peer, token),
-                None => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
-            }
-        } else if let Some(token) = cookies::access_token(metadata, &self.app.config.cookies) {
-            self.note_token(&mut peer, token);
-        }
-        // A key says more exactly who calls, so that several callers may share a machine and its certificate.
-        if peer.caller.is_none() && !link.names.is_empty() {
-            peer.caller = self.app.callers.by_certificate(&link.names);
-        }
-        peer
-    }
-
-    fn note_key(&self, peer: &mut Peer, key: &str) {
-        match self.app.callers.by_key(key) {
-            Some(caller) => peer.caller = Some(caller),
-            None => peer.refused = Some(Refused::ApiKey),
-        }
-    }
-
-    fn note_token(&self, peer: &mut Peer, token: &str) {
-        match self.app.access.judge(token, Demands::default()) {
-            Judgement::Active(token) => peer.holder = Some(Holder { token, sure: true }),
-            Judgement::Unsure(token) => peer.holder = Some(Holder { token, sure: false }),
-            Judgement::Inactive(Inactive::Rejected(Rejection::UnknownKey)) => {
-                peer.refused = peer.refused.or(Some(Refused::UnknownKey));
-            }
-            Judgement::Inactive(_) => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
-        }
+        request.extensions().get().ok_or_else(|| super::status::internal("a request came in past the gate"))
     }
 }
 
@@ -177,14 +162,4 @@ pub(crate) fn access_token<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a 
 pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, credential) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(credential)
-}
-
-impl Interceptor for Identify {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let link = request.extensions().get::<Link>();
-        let link = link.ok_or_else(|| super::status::internal("a request came in past the acceptor"))?;
-        let peer = self.peer(request.metadata().as_ref(), link);
-        request.extensions_mut().insert(peer);
-        Ok(request)
-    }
 }

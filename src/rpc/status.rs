@@ -52,6 +52,11 @@ pub(crate) fn too_large() -> Status {
     status(Code::ResourceExhausted, ErrorReason::TooLarge, "the message or its metadata is too large")
 }
 
+pub(crate) fn malformed() -> Status {
+    let message = "the request is not a message of the expected type";
+    status(Code::InvalidArgument, ErrorReason::MalformedRequest, message)
+}
+
 pub(crate) fn credentials_missing() -> Status {
     let message = "this needs an access token or an API key in `authorization`";
     status(Code::Unauthenticated, ErrorReason::CredentialsMissing, message)
@@ -102,9 +107,7 @@ pub(crate) fn with_details(bare: &Status) -> Status {
     let (code, reason, message) = match bare.code() {
         Code::Unimplemented => return unknown_method(),
         Code::OutOfRange | Code::ResourceExhausted => return too_large(),
-        Code::Internal | Code::InvalidArgument | Code::Unknown => {
-            (Code::InvalidArgument, ErrorReason::MalformedRequest, "the request is not a message of the expected type")
-        }
+        Code::Internal | Code::InvalidArgument | Code::Unknown => return malformed(),
         Code::Cancelled | Code::DeadlineExceeded => {
             (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the client's time is over")
         }

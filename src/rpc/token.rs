@@ -1,4 +1,4 @@
-//! `TokenService`: keeping, checking and taking back.
+//! `TokenService`: keeping, checking and taking back. What gateways ask with every request stands in `introspect`.
 
 use std::sync::Arc;
 
@@ -9,37 +9,13 @@ use super::validate::Faults;
 use super::{convert, cookies, watch};
 use crate::app::App;
 use crate::model::{Cause, Permission, Target};
+use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::proto::{Introspection, Introspections, v1};
 use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshError};
-use crate::token::{Answer, Demands, MAX_COMPACT_BYTES};
-
-/// How many tokens a batch may have.
-const MAX_BATCH: usize = 1_000;
-/// How many scopes may be demanded.
-const MAX_SCOPES: usize = 32;
+use crate::token::{Demands, MAX_COMPACT_BYTES};
 
 #[derive(Debug)]
 pub(super) struct Token(pub(super) Arc<App>);
-
-impl Token {
-    async fn introspection(&self, token: &str, demands: Demands<'_>) -> Result<Introspection, Status> {
-        let access = &self.0.access;
-        let Answer { verdict, as_of } = access.introspect(token, demands).await?;
-        Ok(match verdict {
-            Ok(known) => convert::introspection(&known, self.0.clock.now(), as_of, access.bound()),
-            Err(_) => convert::inactive(as_of),
-        })
-    }
-}
-
-fn demands<'a>(audience: &'a str, scopes: &'a [String], faults: &mut Faults) -> Demands<'a> {
-    faults.text("audience", audience, 256);
-    if scopes.len() > MAX_SCOPES {
-        faults.add("required_scopes", format_args!("must be at most {MAX_SCOPES}"));
-    }
-    Demands { audience: Some(audience).filter(|audience| !audience.is_empty()), scopes }
-}
 
 #[tonic::async_trait]
 impl TokenService for Token {
@@ -75,42 +51,6 @@ impl TokenService for Token {
                 v1::VerifyResponse { valid: false, reason: convert::invalid_reason(&inactive).into(), claims: None }
             }
         }))
-    }
-
-    async fn introspect(&self, request: Request<v1::IntrospectRequest>) -> Result<Response<Introspection>, Status> {
-        let message = request.get_ref();
-        let mut faults = Faults::default();
-        faults.token("token", &message.token, MAX_COMPACT_BYTES);
-        let demands = demands(&message.audience, &message.required_scopes, &mut faults);
-        faults.none()?;
-        Ok(Response::new(self.introspection(&message.token, demands).await?))
-    }
-
-    async fn batch_introspect(
-        &self,
-        request: Request<v1::BatchIntrospectRequest>,
-    ) -> Result<Response<Introspections>, Status> {
-        let message = request.get_ref();
-        let mut faults = Faults::default();
-        if message.tokens.is_empty() || message.tokens.len() > MAX_BATCH {
-            faults.add("tokens", format_args!("must be from 1 to {MAX_BATCH}"));
-        }
-        for (index, token) in message.tokens.iter().enumerate().take(MAX_BATCH) {
-            if token.is_empty() || token.len() > MAX_COMPACT_BYTES {
-                faults.token(&format!("tokens[{index}]"), token, MAX_COMPACT_BYTES);
-            }
-        }
-        let demands = demands(&message.audience, &message.required_scopes, &mut faults);
-        faults.none()?;
-        let mut results = Vec::with_capacity(message.tokens.len());
-        for (index, token) in message.tokens.iter().enumerate() {
-            results.push(self.introspection(token, demands).await?);
-            // A batch of tokens that were never seen costs milliseconds; others on this thread go in between.
-            if index % 64 == 63 {
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(Response::new(Introspections { results }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeResponse>, Status> {

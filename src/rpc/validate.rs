@@ -102,8 +102,8 @@ impl Faults {
     }
 
     /// A token: there, and not too long.
-    pub(crate) fn token(&mut self, field: &str, text: &str, most: usize) {
-        if text.is_empty() || text.len() > most {
+    pub(crate) fn token(&mut self, field: &str, token: impl AsRef<[u8]>, most: usize) {
+        if !(1..=most).contains(&token.as_ref().len()) {
             self.add(field, format_args!("must be from 1 to {most} bytes"));
         }
     }

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use super::{
-    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, Rejection, Remembered, Replica, SigningError,
+    ACCESS_TOKEN_TYPE, AccessClaims, Expected, Keyring, KeyringError, Keys, Rejection, Remembered, Replica,
+    SigningError,
 };
 use crate::clock::Clock;
 use crate::config;
@@ -85,6 +86,16 @@ pub enum Judgement {
     Inactive(Inactive),
     /// It would count, if nothing has been revoked that this node has not heard of.
     Unsure(Arc<Known>),
+}
+
+/// What tokens are held against, read once for all that are judged in one go.
+#[derive(Debug)]
+pub struct Moment {
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// No revocation that was committed before this is overlooked.
+    pub as_of: DateTime<Utc>,
+    keys: arc_swap::Guard<Arc<Keys>>,
 }
 
 /// A judgement that holds, and up to when it knows of revocations.
@@ -269,7 +280,27 @@ impl AccessTokens {
             Ok(known) => known,
             Err(rejection) => return Judgement::Inactive(rejection.into()),
         };
-        let now = self.clock.now();
+        self.weigh(known, demands, self.clock.now())
+    }
+
+    /// The present, for [`Self::recall`].
+    pub fn moment(&self) -> Moment {
+        // Read before any judgement: it must not claim to know of what was learnt after it.
+        let as_of = self.replica.as_of();
+        Moment { now: self.clock.now(), as_of, keys: self.keyring.keys() }
+    }
+
+    /// Judges a token that is remembered, if memory suffices for that.
+    pub fn recall(&self, token: &[u8], demands: Demands<'_>, moment: &Moment) -> Option<Result<Arc<Known>, Inactive>> {
+        let known = self.remembered.recall(token, &moment.keys.set)?;
+        match self.weigh(known, demands, moment.now) {
+            Judgement::Active(known) => Some(Ok(known)),
+            Judgement::Inactive(inactive) => Some(Err(inactive)),
+            Judgement::Unsure(_) => None,
+        }
+    }
+
+    fn weigh(&self, known: Arc<Known>, demands: Demands<'_>, now: DateTime<Utc>) -> Judgement {
         if let Err(inactive) = self.check(&known.claims, demands, now) {
             return Judgement::Inactive(inactive);
         }

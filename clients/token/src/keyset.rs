@@ -1,6 +1,7 @@
 //! The keys that tokens are verified with. Owns looking them up by name, and reading a whole JWK Set.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -54,6 +55,8 @@ pub enum KeySetError {
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: HashMap<String, PublicKey>,
+    /// Tells it from every other set of this process, but not from its copies.
+    edition: u64,
 }
 
 /// A JWK Set as it is published.
@@ -66,7 +69,8 @@ pub struct PublicJwks {
 impl KeySet {
     /// A set of keys that were checked one by one before.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Result<Self, KeySetError> {
-        let mut set = Self::default();
+        static EDITIONS: AtomicU64 = AtomicU64::new(1);
+        let mut set = Self { keys: HashMap::new(), edition: EDITIONS.fetch_add(1, Ordering::Relaxed) };
         for key in keys {
             if set.keys.len() == MAX_KEYS {
                 return Err(KeySetError::TooMany);
@@ -76,6 +80,11 @@ impl KeySet {
             }
         }
         if set.keys.is_empty() { Err(KeySetError::Empty) } else { Ok(set) }
+    }
+
+    /// A number that no other set of this process has, but its copies.
+    pub(crate) const fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Reads a JWK Set (RFC 7517 §5). Unlike what that section suggests, keys of a foreign kind are refused and not

@@ -1,9 +1,12 @@
 //! Tokens whose signature has been found good. Owns that no token is verified twice while it is remembered, and that a key
 //! that is gone verifies nothing.
 
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
+use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use super::{AccessClaims, KeySet, MAX_COMPACT_BYTES, Rejection, read_access_token};
@@ -19,16 +22,30 @@ pub struct Known<N> {
     pub issued_at: DateTime<Utc>,
     /// What whoever remembers it has made of it. Filled in by whoever needs it first.
     pub note: OnceLock<N>,
+    /// The last set of keys in which its key was found, so that it is not looked for again in the same.
+    found_in: AtomicU64,
 }
 
 impl<N> Known<N> {
-    fn new(claims: AccessClaims, kid: String) -> Self {
+    fn new(claims: AccessClaims, kid: String, keys: &KeySet) -> Self {
         let exact = claims.jti.0.get_timestamp().and_then(|timestamp| {
             let (seconds, nanos) = timestamp.to_unix();
             DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
         });
         let issued_at = exact.or_else(|| DateTime::from_timestamp(claims.iat, 0)).unwrap_or(DateTime::UNIX_EPOCH);
-        Self { claims, kid, issued_at, note: OnceLock::new() }
+        Self { claims, kid, issued_at, note: OnceLock::new(), found_in: AtomicU64::new(keys.edition()) }
+    }
+
+    /// Whether its key is still one of these. A key that is gone verifies nothing, whatever it verified before.
+    fn is_verified_by(&self, keys: &KeySet) -> bool {
+        if self.found_in.load(Ordering::Relaxed) == keys.edition() {
+            return true;
+        }
+        let found = keys.by_kid(&self.kid).is_some();
+        if found {
+            self.found_in.store(keys.edition(), Ordering::Relaxed);
+        }
+        found
     }
 }
 
@@ -36,7 +53,7 @@ impl<N> Known<N> {
 /// of them. Never a verdict: that is made anew each time.
 #[derive(Debug)]
 pub struct Remembered<N> {
-    tokens: Cache<Box<str>, Arc<Known<N>>>,
+    tokens: Cache<Text, Arc<Known<N>>>,
 }
 
 impl<N: Clone> Remembered<N> {
@@ -51,13 +68,45 @@ impl<N: Clone> Remembered<N> {
         if token.len() > MAX_COMPACT_BYTES {
             return Err(Rejection::TooLong);
         }
-        if let Some(known) = self.tokens.get(token) {
-            // A key that is gone verifies nothing, whatever it verified before.
-            return if keys.by_kid(&known.kid).is_some() { Ok(known) } else { Err(Rejection::UnknownKey) };
+        if let Some(known) = self.tokens.get(&Sought(token.as_bytes())) {
+            return if known.is_verified_by(keys) { Ok(known) } else { Err(Rejection::UnknownKey) };
         }
         let (kid, claims) = read_access_token(token, keys)?;
-        let known = Arc::new(Known::new(claims, kid));
-        self.tokens.insert(token.into(), Arc::clone(&known));
+        let known = Arc::new(Known::new(claims, kid, keys));
+        self.tokens.insert(Text(token.as_bytes().into()), Arc::clone(&known));
         Ok(known)
+    }
+
+    /// The same where it is remembered and its key is still there. Bytes that are no text are not remembered, so that nobody
+    /// needs to find out before.
+    pub fn recall(&self, token: &[u8], keys: &KeySet) -> Option<Arc<Known<N>>> {
+        self.tokens.get(&Sought(token)).filter(|known| known.is_verified_by(keys))
+    }
+}
+
+/// A token that is remembered.
+#[derive(Debug, PartialEq, Eq)]
+struct Text(Box<[u8]>);
+
+/// A token that is looked for.
+struct Sought<'t>(&'t [u8]);
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        Sought(&self.0).hash(hasher);
+    }
+}
+
+impl Hash for Sought<'_> {
+    /// A token ends with its signature, and no two have a signature in common: the end tells them apart as well as the whole
+    /// does. Only what a key has signed is remembered, so that nobody can make them fall together.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write(self.0.last_chunk::<16>().map_or(self.0, |end| end));
+    }
+}
+
+impl Equivalent<Text> for Sought<'_> {
+    fn equivalent(&self, text: &Text) -> bool {
+        *self.0 == *text.0
     }
 }

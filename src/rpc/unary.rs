@@ -1,0 +1,127 @@
+//! One message in, one message out: gRPC's framing, for the calls that come most. tonic reads and writes every call as a
+//! stream, through buffers that are filled, copied and thrown away; a call of one message needs none of them.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body as _, Frame};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::status;
+
+/// What stands before each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+static GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static OK: HeaderValue = HeaderValue::from_static("0");
+
+/// Reads the message of a call, of at most so many bytes. Nearly always it comes in one piece and is not copied.
+pub(super) async fn read(request: Request<Body>, most: usize) -> Result<Bytes, Status> {
+    let (head, mut body) = request.into_parts();
+    let mut message = piece(&mut body).await?.unwrap_or_default();
+    while message.len() < PREFIX {
+        let next = piece(&mut body).await?.ok_or_else(status::malformed)?;
+        message = [message, next].concat().into();
+    }
+    let whole = PREFIX + announced(&message, &head.headers, most)?;
+    if message.len() < whole {
+        let mut joined = BytesMut::with_capacity(whole);
+        joined.put(message);
+        while joined.len() < whole {
+            joined.put(piece(&mut body).await?.ok_or_else(status::malformed)?);
+        }
+        message = joined.freeze();
+    }
+    if message.len() > whole || piece(&mut body).await?.is_some() {
+        return Err(status::malformed());
+    }
+    message.advance(PREFIX);
+    Ok(message)
+}
+
+/// The next bytes of a body, if there are any. Trailers that a client sends mean nothing.
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, Status> {
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| status::with_details(&error))?;
+        if let Ok(piece) = frame.into_data()
+            && !piece.is_empty()
+        {
+            return Ok(Some(piece));
+        }
+    }
+    Ok(None)
+}
+
+/// The length that a prefix announces.
+fn announced(mut prefix: &[u8], headers: &HeaderMap, most: usize) -> Result<usize, Status> {
+    match prefix.get_u8() {
+        0 => {}
+        1 if headers.contains_key(&GRPC_ENCODING) => return Err(status::unknown_method()),
+        _ => return Err(status::malformed()),
+    }
+    let length = usize::try_from(prefix.get_u32()).unwrap_or(usize::MAX);
+    if length > most { Err(status::too_large()) } else { Ok(length) }
+}
+
+/// A message that is being written behind its prefix.
+#[derive(Debug)]
+pub(super) struct Outgoing(BytesMut);
+
+impl Outgoing {
+    /// With room for so many bytes; it grows where they do not suffice.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        let mut buffer = BytesMut::with_capacity(PREFIX + bytes);
+        buffer.put_bytes(0, PREFIX);
+        Self(buffer)
+    }
+
+    /// Where the message is written.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.0
+    }
+
+    /// The answer that consists of it, and of the word that all went well.
+    pub(super) fn into_response(mut self) -> Response<Body> {
+        let length = u32::try_from(self.0.len() - PREFIX).unwrap_or(u32::MAX);
+        self.0[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        let mut response = Response::new(Body::new(Answer { message: Some(self.0.freeze()), ended: false }));
+        response.headers_mut().insert(CONTENT_TYPE, GRPC.clone());
+        response
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+struct Answer {
+    message: Option<Bytes>,
+    ended: bool,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(message) = self.message.take() {
+            return Poll::Ready(Some(Ok(Frame::data(message))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.ended = true;
+        let mut trailers = HeaderMap::with_capacity(1);
+        trailers.insert(GRPC_STATUS.clone(), OK.clone());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
