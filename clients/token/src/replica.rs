@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::RwLock;
@@ -19,13 +19,23 @@ const NEVER: i64 = i64::MIN;
 /// Live revocations, and up to when they are known.
 #[derive(Debug)]
 pub struct Replica {
-    shards: Vec<RwLock<Shard>>,
+    shards: Vec<Shard>,
     as_of: AtomicI64,
+}
+
+/// A part of the copy. Most kinds of revocations are rare, and a glance tells that a part has none of one; whoever finds that
+/// it may have some looks behind the lock.
+#[derive(Debug, Default)]
+struct Shard {
+    any_tokens: AtomicBool,
+    any_sessions: AtomicBool,
+    any_accounts: AtomicBool,
+    maps: RwLock<Maps>,
 }
 
 /// Times are microseconds since the epoch: a million entries have to fit into little memory.
 #[derive(Debug, Default)]
-struct Shard {
+struct Maps {
     /// Until when a token is refused.
     tokens: Map<i64>,
     /// Until when a session's tokens are refused.
@@ -66,7 +76,7 @@ impl Hasher for IdHasher {
 
 impl Default for Replica {
     fn default() -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::default()).collect();
+        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         Self { shards, as_of: AtomicI64::new(0) }
     }
 }
@@ -84,23 +94,26 @@ impl Replica {
     ) -> bool {
         let now = now.timestamp_micros();
         let live = |expires_at: Option<&i64>| expires_at.is_some_and(|expires_at| *expires_at > now);
-        if live(self.shard(token.0).read().tokens.get(&token.0)) {
+        let shard = self.shard(token.0);
+        if holds(&shard.any_tokens) && live(shard.maps.read().tokens.get(&token.0)) {
             return true;
         }
-        if session.is_some_and(|session| live(self.shard(session.0).read().sessions.get(&session.0))) {
-            return true;
+        if let Some(SessionId(session)) = session {
+            let shard = self.shard(session);
+            if holds(&shard.any_sessions) && live(shard.maps.read().sessions.get(&session)) {
+                return true;
+            }
         }
-        self.shard(account.0)
-            .read()
-            .accounts
-            .get(&account.0)
-            .is_some_and(|cut_off| cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to)
+        let shard = self.shard(account.0);
+        let covers =
+            |cut_off: &CutOff| cut_off.expires_at > now && issued_at.timestamp_micros() <= cut_off.issued_up_to;
+        holds(&shard.any_accounts) && shard.maps.read().accounts.get(&account.0).is_some_and(covers)
     }
 
     /// Up to when the tokens that an account was issued are refused.
     #[must_use]
     pub fn cut_off(&self, account: AccountId) -> Option<DateTime<Utc>> {
-        let cut_off = self.shard(account.0).read().accounts.get(&account.0).copied()?;
+        let cut_off = self.shard(account.0).maps.read().accounts.get(&account.0).copied()?;
         DateTime::from_timestamp_micros(cut_off.issued_up_to)
     }
 
@@ -114,13 +127,21 @@ impl Replica {
     pub fn apply_and(&self, revocation: &Revocation, tell: impl FnOnce()) {
         let expires_at = revocation.expires_at.timestamp_micros();
         let id = revocation.target.id();
-        let mut shard = self.shard(id).write();
+        let shard = self.shard(id);
+        let mut maps = shard.maps.write();
         let news = match revocation.target {
-            Target::Token(_) => later(shard.tokens.entry(id).or_insert(NEVER), expires_at),
-            Target::Session(_) => later(shard.sessions.entry(id).or_insert(NEVER), expires_at),
+            Target::Token(_) => {
+                shard.any_tokens.store(true, Ordering::Release);
+                later(maps.tokens.entry(id).or_insert(NEVER), expires_at)
+            }
+            Target::Session(_) => {
+                shard.any_sessions.store(true, Ordering::Release);
+                later(maps.sessions.entry(id).or_insert(NEVER), expires_at)
+            }
             Target::Account(_) => {
+                shard.any_accounts.store(true, Ordering::Release);
                 let issued_up_to = revocation.revoked_at.timestamp_micros();
-                let cut_off = shard.accounts.entry(id).or_insert(CutOff { issued_up_to: NEVER, expires_at: NEVER });
+                let cut_off = maps.accounts.entry(id).or_insert(CutOff { issued_up_to: NEVER, expires_at: NEVER });
                 later(&mut cut_off.issued_up_to, issued_up_to) | later(&mut cut_off.expires_at, expires_at)
             }
         };
@@ -143,10 +164,10 @@ impl Replica {
             revoked_at: time(revoked_at),
             expires_at: time(expires_at),
         };
-        let shard = shard.read();
-        let tokens = shard.tokens.iter().map(|(id, until)| revocation(Target::Token(TokenId(*id)), 0, *until));
-        let sessions = shard.sessions.iter().map(|(id, until)| revocation(Target::Session(SessionId(*id)), 0, *until));
-        let accounts = shard
+        let maps = shard.maps.read();
+        let tokens = maps.tokens.iter().map(|(id, until)| revocation(Target::Token(TokenId(*id)), 0, *until));
+        let sessions = maps.sessions.iter().map(|(id, until)| revocation(Target::Session(SessionId(*id)), 0, *until));
+        let accounts = maps
             .accounts
             .iter()
             .map(|(id, cut_off)| revocation(Target::Account(AccountId(*id)), cut_off.issued_up_to, cut_off.expires_at));
@@ -157,19 +178,22 @@ impl Replica {
     pub fn forget_expired(&self, now: DateTime<Utc>) {
         let now = now.timestamp_micros();
         for shard in &self.shards {
-            let mut shard = shard.write();
-            shard.tokens.retain(|_, expires_at| *expires_at > now);
-            shard.sessions.retain(|_, expires_at| *expires_at > now);
-            shard.accounts.retain(|_, cut_off| cut_off.expires_at > now);
+            let mut maps = shard.maps.write();
+            maps.tokens.retain(|_, expires_at| *expires_at > now);
+            maps.sessions.retain(|_, expires_at| *expires_at > now);
+            maps.accounts.retain(|_, cut_off| cut_off.expires_at > now);
+            shard.any_tokens.store(!maps.tokens.is_empty(), Ordering::Release);
+            shard.any_sessions.store(!maps.sessions.is_empty(), Ordering::Release);
+            shard.any_accounts.store(!maps.accounts.is_empty(), Ordering::Release);
         }
     }
 
     /// How many revocations there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let count = |shard: &RwLock<Shard>| {
-            let shard = shard.read();
-            shard.tokens.len() + shard.sessions.len() + shard.accounts.len()
+        let count = |shard: &Shard| {
+            let maps = shard.maps.read();
+            maps.tokens.len() + maps.sessions.len() + maps.accounts.len()
         };
         self.shards.iter().map(count).sum()
     }
@@ -199,9 +223,15 @@ impl Replica {
         self.as_of.store(moment.timestamp_micros(), Ordering::Release);
     }
 
-    fn shard(&self, id: Uuid) -> &RwLock<Shard> {
+    fn shard(&self, id: Uuid) -> &Shard {
         &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
     }
+}
+
+/// Whether a part may have a kind of revocations. What was taken in before somebody was told so is seen here, as all that
+/// happened before.
+fn holds(any: &AtomicBool) -> bool {
+    any.load(Ordering::Acquire)
 }
 
 /// Whether that is a change.
@@ -289,7 +319,7 @@ mod tests {
         for _ in 0..64_000 {
             replica.apply(&revoke(Target::Session(SessionId(id())), 0, 10));
         }
-        let fullest = replica.shards.iter().map(|shard| shard.read().sessions.len()).max().unwrap();
+        let fullest = replica.shards.iter().map(|shard| shard.maps.read().sessions.len()).max().unwrap();
         assert!(fullest < 1_250, "{fullest}");
     }
 }
