@@ -35,6 +35,8 @@ mod limits {
     /// Flow control: as much as a batch, and several at a time.
     pub(super) const STREAM_WINDOW: u32 = 1024 * 1024;
     pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+    /// The largest frame. A batch that comes in one is read where it lies, and no frame holds more than its window does.
+    pub(super) const FRAME: u32 = STREAM_WINDOW;
     /// How often a silent peer is asked whether it is there, and how long it may take to answer.
     pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
     pub(super) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
@@ -145,6 +147,7 @@ async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: 
         .http2_max_local_error_reset_streams(Some(limits::LOCAL_RESETS))
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_frame_size(limits::FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
         .layer(rpc::door(&app))
