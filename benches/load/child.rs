@@ -1,9 +1,9 @@
 //! The processes under test: started on a core of their own, measured through `/proc`, ended with their handle.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
+use std::{env, fs};
 
 use crate::Result;
 
@@ -17,6 +17,20 @@ pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
     command.args(["--pdeathsig", "KILL", "taskset", "--cpu-list", &core.to_string()]).arg(program);
     command
 }
+
+/// A command that runs a program under test on one core. Where `COUNTERSIGN_BENCH_UNDER` has words, those of a command that
+/// takes a program and becomes it, such as valgrind, it is run by that.
+pub(crate) fn under_test(core: usize, program: impl AsRef<OsStr>) -> Command {
+    let words = env::var(UNDER).unwrap_or_default();
+    let mut words = words.split_ascii_whitespace();
+    let Some(first) = words.next() else { return pinned(core, program) };
+    let mut command = pinned(core, first);
+    command.args(words).arg(program);
+    command
+}
+
+/// What programs under test are run by.
+const UNDER: &str = "COUNTERSIGN_BENCH_UNDER";
 
 impl Process {
     /// Starts it.

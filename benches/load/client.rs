@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -38,6 +39,8 @@ pub(crate) struct Window {
 /// What was seen in a window.
 #[derive(Clone)]
 pub(crate) struct Measurement {
+    /// All answers, also those before and after the window.
+    pub(crate) answers: u64,
     /// Answers in a second.
     pub(crate) rate: f64,
     /// The server's CPU time for one answer, in microseconds.
@@ -77,16 +80,19 @@ pub(crate) async fn run(target: &Target, window: Window) -> Result<Measurement> 
     let client = CpuTime::of(std::process::id())?.since(client);
     let elapsed = started.elapsed().as_secs_f64();
 
-    let mut latencies = Histogram::new();
+    let (mut latencies, mut all) = (Histogram::new(), 0);
     let finished = timeout(DRAIN, connections.join_all()).await.map_err(|_| "the server has stopped answering")?;
     for connection in finished {
-        latencies.merge(&connection?);
+        let (seen, answers) = connection?;
+        latencies.merge(&seen);
+        all += answers;
     }
     let answers = f64::from(u32::try_from(latencies.total())?);
     if answers == 0.0 {
         return Err("the server answered nothing at all".into());
     }
     Ok(Measurement {
+        answers: all,
         rate: answers / elapsed,
         cpu: server.as_secs_f64() * 1e6 / answers,
         p50: latencies.percentile(50).as_secs_f64() * 1e6,
@@ -97,7 +103,7 @@ pub(crate) async fn run(target: &Target, window: Window) -> Result<Measurement> 
 }
 
 /// Lets time pass, unless a connection ends: before the window is over, that is a failure.
-async fn wait(connections: &mut JoinSet<Result<Histogram>>, duration: Duration) -> Result<()> {
+async fn wait(connections: &mut JoinSet<Result<(Histogram, u64)>>, duration: Duration) -> Result<()> {
     tokio::select! {
         () = sleep(duration) => Ok(()),
         Some(ended) = connections.join_next() => match ended? {
@@ -107,8 +113,9 @@ async fn wait(connections: &mut JoinSet<Result<Histogram>>, duration: Duration) 
     }
 }
 
-/// Keeps one connection busy until draining is over, and hands back the latencies of the window.
-async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<AtomicU8>) -> Result<Histogram> {
+/// Keeps one connection busy until draining is over. Hands back the latencies of the window, and how many answers there were
+/// in all.
+async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<AtomicU8>) -> Result<(Histogram, u64)> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut clock = load.every.map(interval);
@@ -117,7 +124,7 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
         clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     }
     let mut connection = Connection::new(load, &address.to_string(), place);
-    let mut latencies = Histogram::new();
+    let (mut latencies, mut answers) = (Histogram::new(), 0);
     let mut buffer = vec![0; BUFFER];
     let mut filled = 0;
     loop {
@@ -130,7 +137,7 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
                     if phase.load(Ordering::Relaxed) != DRAINING {
                         connection.begin();
                     } else if connection.is_idle() {
-                        return Ok(latencies);
+                        return Ok((latencies, answers));
                     }
                     continue;
                 }
@@ -146,6 +153,7 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
         filled += read;
         let now = phase.load(Ordering::Relaxed);
         let used = connection.receive(&buffer[..filled], now == DRAINING, |latency| {
+            answers += 1;
             if now == MEASURING {
                 latencies.record(latency);
             }
@@ -153,7 +161,7 @@ async fn drive(address: SocketAddr, load: Arc<Load>, place: usize, phase: Arc<At
         buffer.copy_within(used..filled, 0);
         filled -= used;
         if now == DRAINING && connection.is_idle() {
-            return Ok(latencies);
+            return Ok((latencies, answers));
         }
     }
 }
@@ -167,10 +175,10 @@ async fn due(clock: &mut Option<Interval>) {
 }
 
 /// Sends what the socket takes.
-fn send(stream: &TcpStream, out: &mut Vec<u8>) -> Result<()> {
+fn send(stream: &TcpStream, out: &mut BytesMut) -> Result<()> {
     while !out.is_empty() {
         let Some(written) = would_block(stream.try_write(out))? else { break };
-        out.drain(..written);
+        out.advance(written);
     }
     Ok(())
 }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use crate::Result;
 use crate::frame::{self, Frame};
 use crate::request::{HeaderBlocks, Load};
@@ -20,7 +22,7 @@ const CREDIT: u32 = frame::MAX_WINDOW / 2;
 pub(crate) struct Connection {
     load: Arc<Load>,
     headers: HeaderBlocks,
-    out: Vec<u8>,
+    out: BytesMut,
     calls: Vec<Call>,
     uploads: Vec<Upload>,
     settled: bool,
@@ -55,7 +57,7 @@ impl Connection {
     /// A connection whose first words are ready to be sent. `place` is its number among the others and says
     /// with which body to begin, so that they do not all send the same at the same time.
     pub(crate) fn new(load: Arc<Load>, authority: &str, place: usize) -> Self {
-        let mut out = frame::PREFACE.to_vec();
+        let mut out = BytesMut::from(frame::PREFACE);
         frame::write_settings(
             &mut out,
             &[(frame::SETTINGS_ENABLE_PUSH, 0), (frame::SETTINGS_INITIAL_WINDOW_SIZE, frame::MAX_WINDOW)],
@@ -80,7 +82,7 @@ impl Connection {
     }
 
     /// What waits to be sent. Whoever sends it takes it out.
-    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn out(&mut self) -> &mut BytesMut {
         &mut self.out
     }
 

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
 use crate::Result;
-use crate::child::{Process, pinned};
+use crate::child::{Process, under_test};
 
 /// The first argument of a process that is an echo.
 pub(crate) const ARGUMENT: &str = "--be-echo";
@@ -56,7 +56,7 @@ impl Runtime {
 
 /// Starts an echo in a process of its own, and waits until it listens. `answer` is the size of its messages.
 pub(crate) fn start(core: usize, runtime: Runtime, answer: usize) -> Result<(Process, SocketAddr)> {
-    let mut command = pinned(core, env::current_exe()?);
+    let mut command = under_test(core, env::current_exe()?);
     command.args([ARGUMENT, runtime.name(), &answer.to_string()]).stdout(Stdio::piped());
     let mut process = Process::start(&mut command)?;
     let mut line = String::new();

@@ -1,5 +1,7 @@
 //! HTTP/2 frames (RFC 9113), as far as a unary gRPC client needs them. Knows bytes, not calls.
 
+use bytes::BytesMut;
+
 /// What a client says first (section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes before a frame's payload.
@@ -73,7 +75,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Appends a frame.
-pub(crate) fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+pub(crate) fn write(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
     out.extend_from_slice(&[length[1], length[2], length[3], kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());
@@ -81,7 +83,7 @@ pub(crate) fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload
 }
 
 /// Appends a SETTINGS frame.
-pub(crate) fn write_settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
+pub(crate) fn write_settings(out: &mut BytesMut, settings: &[(u16, u32)]) {
     let payload: Vec<u8> =
         settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect();
     write(out, SETTINGS, 0, 0, &payload);

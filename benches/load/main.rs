@@ -5,6 +5,7 @@
 //! cargo bench --bench load -- --quick             the same in a fraction of the time, less exact
 //! cargo bench --bench load -- introspect echo     some of them
 //! cargo bench --bench load -- --check             fails if a budget is missed
+//! scripts/profile                                 what an introspection is spent on, by function
 //! ```
 //!
 //! Figures are compared with a yardstick that is measured in the same run, by the same client, in turns: an absolute
@@ -31,6 +32,7 @@ mod options;
 mod passwords;
 mod people;
 mod propagation;
+mod profile;
 mod refresh;
 mod request;
 mod revocations;
@@ -77,6 +79,12 @@ fn run() -> Result<ExitCode> {
         eprintln!("load: to be run by `cargo bench`; there is nothing to test here");
         return Ok(ExitCode::SUCCESS);
     };
+    if options.profile {
+        let core = cores::split()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(profile::print(core))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut needed = Vec::new();
     if options.wants(refresh::FIGURES) {
         needed.push(services::POSTGRES);

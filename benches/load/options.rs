@@ -19,6 +19,7 @@ const KNOWN: &[&[&str]] = &[
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) check: bool,
+    pub(crate) profile: bool,
     figures: Vec<String>,
 }
 
@@ -26,13 +27,14 @@ impl Options {
     /// Reads the command line; nothing comes of it where the program was not started as a benchmark, as `cargo test
     /// --all-targets` does.
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
-        let mut options = Self { quick: false, check: false, figures: Vec::new() };
+        let mut options = Self { quick: false, check: false, profile: false, figures: Vec::new() };
         let mut is_benchmark = false;
         for argument in arguments {
             match argument.as_str() {
                 "--bench" => is_benchmark = true,
                 "--quick" => options.quick = true,
                 "--check" => options.check = true,
+                "--profile" => options.profile = true,
                 name if KNOWN.concat().contains(&name) => options.figures.push(argument),
                 _ => {
                     return Err(

@@ -15,7 +15,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::Result;
-use crate::child::{Process, pinned};
+use crate::child::{Process, under_test};
 use crate::client::Target;
 use crate::request::Load;
 
@@ -86,7 +86,7 @@ impl Server {
         let log = folder.path().join("log");
         let output = File::create(&log)?;
 
-        let mut command = pinned(core, env!("CARGO_BIN_EXE_countersign"));
+        let mut command = under_test(core, env!("CARGO_BIN_EXE_countersign"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"COUNTERSIGN")) {
             command.env_remove(name);
         }
