@@ -5,46 +5,70 @@
 //! whole message would have been. Clients have the message as it was generated.
 
 use bytes::BufMut;
-use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key, encode_varint, int64, message};
 
 /// Where a `BatchIntrospectResponse` has its results.
 const RESULTS: u32 = 1;
+/// Where an `IntrospectResponse` has what changes; these are its highest numbers.
+const EXPIRES_IN: u32 = 20;
+const CACHE_TTL: u32 = 21;
+const AS_OF: u32 = 22;
 
 /// An `IntrospectResponse` on its way out.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Introspection<'t> {
     /// The fields that do not change, encoded; none where the token is not active.
     pub lasting: &'t [u8],
-    /// The fields that do.
+    /// Seconds until the token expires.
+    pub expires_in: i64,
+    /// The other fields that change.
     pub passing: Passing,
 }
 
-/// The fields of an `IntrospectResponse` that are different from one call to the next. They have its highest numbers.
-#[derive(Clone, PartialEq, Message)]
+/// The fields that are different from one call to the next, but the same for many tokens of a batch: encoded once for them.
+#[derive(Clone, Copy, Debug)]
 pub struct Passing {
-    /// Seconds until the token expires.
-    #[prost(int64, tag = "20")]
-    pub expires_in: i64,
-    /// How long the answer may be kept.
-    #[prost(message, optional, tag = "21")]
-    pub cache_ttl: Option<prost_types::Duration>,
-    /// Up to when revocations are known.
-    #[prost(message, optional, tag = "22")]
-    pub as_of: Option<prost_types::Timestamp>,
+    encoded: [u8; Self::ROOM],
+    length: usize,
+}
+
+impl Passing {
+    /// Two messages of two numbers of at most ten bytes each, and six keys and lengths.
+    const ROOM: usize = 2 * (3 + 2 * 11);
+
+    /// How long the answer may be kept, and up to when revocations are known.
+    #[must_use]
+    pub fn new(cache_ttl: Option<prost_types::Duration>, as_of: prost_types::Timestamp) -> Self {
+        let mut encoded = [0; Self::ROOM];
+        let mut rest = &mut encoded[..];
+        if let Some(cache_ttl) = cache_ttl {
+            message::encode(CACHE_TTL, &cache_ttl, &mut rest);
+        }
+        message::encode(AS_OF, &as_of, &mut rest);
+        let length = Self::ROOM - rest.len();
+        Self { encoded, length }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.encoded[..self.length]
+    }
 }
 
 impl Introspection<'_> {
     /// How long it is.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        self.lasting.len() + self.passing.encoded_len()
+        let expires_in = if self.expires_in == 0 { 0 } else { int64::encoded_len(EXPIRES_IN, &self.expires_in) };
+        self.lasting.len() + expires_in + self.passing.length
     }
 
     /// Writes it.
     pub fn encode(&self, buffer: &mut impl BufMut) {
         buffer.put_slice(self.lasting);
-        self.passing.encode_raw(buffer);
+        if self.expires_in != 0 {
+            int64::encode(EXPIRES_IN, &self.expires_in, buffer);
+        }
+        buffer.put_slice(self.passing.as_bytes());
     }
 
     /// Writes it as the next of the results of a `BatchIntrospectResponse`, which consists of nothing else.
@@ -57,6 +81,8 @@ impl Introspection<'_> {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
     use crate::proto::v1::{BatchIntrospectResponse, IntrospectResponse};
 
@@ -70,20 +96,30 @@ mod tests {
             ..Default::default()
         };
         let cache_ttl = Some(prost_types::Duration { seconds: 5, nanos: 0 });
-        let as_of = Some(prost_types::Timestamp { seconds: 1_800_000_000, nanos: 7 });
-        let whole = IntrospectResponse { expires_in: 60, cache_ttl, as_of, ..lasting.clone() };
-        let passing = Passing { expires_in: 60, cache_ttl, as_of };
+        let as_of = prost_types::Timestamp { seconds: 1_800_000_000, nanos: 7 };
+        let whole = IntrospectResponse { expires_in: 60, cache_ttl, as_of: Some(as_of), ..lasting.clone() };
         let encoded = lasting.encode_to_vec();
-        let parts = Introspection { lasting: &encoded, passing };
+        let parts = Introspection { lasting: &encoded, expires_in: 60, passing: Passing::new(cache_ttl, as_of) };
         let mut one = Vec::new();
         parts.encode(&mut one);
         assert_eq!(one, whole.encode_to_vec());
         assert_eq!(one.len(), parts.encoded_len());
 
+        let inactive = Introspection { lasting: &[], expires_in: 0, passing: Passing::new(None, as_of) };
         let mut many = Vec::new();
         parts.encode_in_batch(&mut many);
-        Introspection::default().encode_in_batch(&mut many);
-        let whole = BatchIntrospectResponse { results: vec![whole, IntrospectResponse::default()] };
-        assert_eq!(many, whole.encode_to_vec());
+        inactive.encode_in_batch(&mut many);
+        let results = vec![whole, IntrospectResponse { as_of: Some(as_of), ..Default::default() }];
+        assert_eq!(many, BatchIntrospectResponse { results }.encode_to_vec());
+    }
+
+    #[test]
+    fn the_largest_numbers_have_room() {
+        let cache_ttl = Some(prost_types::Duration { seconds: i64::MIN, nanos: i32::MIN });
+        let as_of = prost_types::Timestamp { seconds: i64::MIN, nanos: i32::MIN };
+        let whole = IntrospectResponse { expires_in: -1, cache_ttl, as_of: Some(as_of), ..Default::default() };
+        let mut parts = Vec::new();
+        Introspection { lasting: &[], expires_in: -1, passing: Passing::new(cache_ttl, as_of) }.encode(&mut parts);
+        assert_eq!(parts, whole.encode_to_vec());
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{
     Account, AccountState, Caller, Channel, EmailAddress, Event, KeyState, Permission, Permissions, Phone, Revocation,
     Session, SessionId, SigningKey, Target,
 };
-use crate::proto::{Introspection, Passing, v1};
+use crate::proto::v1;
 use crate::session::TokenPair;
 use crate::token::{AccessClaims, Cursor, Event as Told, Inactive, Known, PublicJwk, Rejection};
 
@@ -118,27 +118,12 @@ pub(super) fn event(event: Event) -> v1::AuditEvent {
     }
 }
 
-pub(super) fn inactive(as_of: DateTime<Utc>) -> Introspection<'static> {
-    Introspection { passing: Passing { as_of: Some(timestamp(as_of)), ..Default::default() }, ..Default::default() }
+/// What an answer about a token says for as long as the token lives, encoded when it is first asked for.
+pub(super) fn lasting(known: &Known) -> &[u8] {
+    known.note.get_or_init(|| introspection(&known.claims).encode_to_vec().into())
 }
 
-pub(super) fn introspection(
-    known: &Known,
-    now: DateTime<Utc>,
-    as_of: DateTime<Utc>,
-    bound: TimeDelta,
-) -> Introspection<'_> {
-    let expires_in = (known.claims.exp - now.timestamp()).max(0);
-    let passing = Passing {
-        expires_in,
-        cache_ttl: Some(duration(bound.min(TimeDelta::seconds(expires_in)))),
-        as_of: Some(timestamp(as_of)),
-    };
-    Introspection { lasting: known.note.get_or_init(|| lasting(&known.claims).encode_to_vec().into()), passing }
-}
-
-/// What stays the same for as long as the token lives.
-fn lasting(claims: &AccessClaims) -> v1::IntrospectResponse {
+fn introspection(claims: &AccessClaims) -> v1::IntrospectResponse {
     v1::IntrospectResponse {
         active: true,
         token_type: "Bearer".to_owned(),

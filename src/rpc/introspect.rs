@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
@@ -13,7 +13,7 @@ use super::unary::{self, Outgoing};
 use super::validate::Faults;
 use super::{MAX_BATCH, MAX_MESSAGE, convert, status};
 use crate::app::App;
-use crate::proto::{Demanded, Introspection, Malformed, Question, Questions};
+use crate::proto::{Demanded, Introspection, Malformed, Passing, Question, Questions};
 use crate::token::{Answer, Demands, Inactive, Known, MAX_COMPACT_BYTES};
 
 /// How many tokens a batch may have.
@@ -63,11 +63,18 @@ async fn introspect(app: &App, request: Request<Body>) -> Result<Outgoing, Statu
     faults.none()?;
 
     let moment = app.access.moment();
-    if let Some(verdict) = app.access.recall(token, demands, &moment) {
-        return Ok(alone(&introspection(app, &verdict, moment.now, moment.as_of)));
-    }
-    let Answer { verdict, as_of } = app.access.introspect(text(token)?, demands).await?;
-    Ok(alone(&introspection(app, &verdict, app.clock.now(), as_of)))
+    let (verdict, common) = match app.access.recall(token, demands, &moment) {
+        Some(verdict) => (verdict, Common::of(app, moment.now, moment.as_of)),
+        None => {
+            drop(moment);
+            let Answer { verdict, as_of } = app.access.introspect(text(token)?, demands).await?;
+            (verdict, Common::of(app, app.clock.now(), as_of))
+        }
+    };
+    let introspection = common.introspection(&verdict);
+    let mut outgoing = Outgoing::with_capacity(introspection.encoded_len());
+    introspection.encode(outgoing.buffer());
+    Ok(outgoing)
 }
 
 async fn batch_introspect(app: &App, request: Request<Body>) -> Result<Outgoing, Status> {
@@ -86,42 +93,65 @@ async fn batch_introspect(app: &App, request: Request<Body>) -> Result<Outgoing,
     faults.none()?;
 
     let mut outgoing = Outgoing::with_capacity(tokens.len() * ANSWER);
-    let mut moment = app.access.moment();
+    let mut rest = tokens.as_slice();
     let mut spent = 0;
-    for token in tokens {
-        if spent >= TURN {
-            tokio::task::yield_now().await;
-            (moment, spent) = (app.access.moment(), 0);
-        }
-        if let Some(verdict) = app.access.recall(token, demands, &moment) {
-            introspection(app, &verdict, moment.now, moment.as_of).encode_in_batch(outgoing.buffer());
-            spent += 1;
-        } else {
+    loop {
+        let answered = recall(app, rest, demands, &mut outgoing);
+        rest = &rest[answered..];
+        spent += answered;
+        let Some((token, behind)) = rest.split_first() else { return Ok(outgoing) };
+        if answered < TURN {
             let Answer { verdict, as_of } = app.access.introspect(text(token)?, demands).await?;
-            moment = app.access.moment();
-            introspection(app, &verdict, moment.now, as_of).encode_in_batch(outgoing.buffer());
+            let common = Common::of(app, app.clock.now(), as_of);
+            common.introspection(&verdict).encode_in_batch(outgoing.buffer());
+            rest = behind;
             spent += NEW_TOKEN;
         }
+        if spent >= TURN {
+            tokio::task::yield_now().await;
+            spent = 0;
+        }
     }
-    Ok(outgoing)
 }
 
-/// An answer by itself.
-fn alone(introspection: &Introspection<'_>) -> Outgoing {
-    let mut outgoing = Outgoing::with_capacity(introspection.encoded_len());
-    introspection.encode(outgoing.buffer());
-    outgoing
+/// Answers tokens from memory: up to the first for which memory does not suffice, and not more than one turn. Says how many.
+fn recall(app: &App, tokens: &[&[u8]], demands: Demands<'_>, outgoing: &mut Outgoing) -> usize {
+    let moment = app.access.moment();
+    let common = Common::of(app, moment.now, moment.as_of);
+    let mut answered = 0;
+    for token in tokens.iter().take(TURN) {
+        let Some(verdict) = app.access.recall(token, demands, &moment) else { break };
+        common.introspection(&verdict).encode_in_batch(outgoing.buffer());
+        answered += 1;
+    }
+    answered
 }
 
-fn introspection<'k>(
-    app: &App,
-    verdict: &'k Result<Arc<Known>, Inactive>,
-    now: DateTime<Utc>,
-    as_of: DateTime<Utc>,
-) -> Introspection<'k> {
-    match verdict {
-        Ok(known) => convert::introspection(known, now, as_of, app.access.bound()),
-        Err(_) => convert::inactive(as_of),
+/// What answers that are given at one moment have in common.
+struct Common {
+    /// In seconds since the epoch.
+    now: i64,
+    as_of: prost_types::Timestamp,
+    bound: TimeDelta,
+    /// For tokens that live on for the whole bound, as nearly all do.
+    usual: Passing,
+}
+
+impl Common {
+    fn of(app: &App, now: DateTime<Utc>, as_of: DateTime<Utc>) -> Self {
+        let (as_of, bound) = (convert::timestamp(as_of), app.access.bound());
+        Self { now: now.timestamp(), as_of, bound, usual: Passing::new(Some(convert::duration(bound)), as_of) }
+    }
+
+    fn introspection<'k>(&self, verdict: &'k Result<Arc<Known>, Inactive>) -> Introspection<'k> {
+        let Ok(known) = verdict else {
+            return Introspection { lasting: &[], expires_in: 0, passing: Passing::new(None, self.as_of) };
+        };
+        let expires_in = (known.claims.exp - self.now).max(0);
+        let left = TimeDelta::seconds(expires_in);
+        let passing =
+            if left < self.bound { Passing::new(Some(convert::duration(left)), self.as_of) } else { self.usual };
+        Introspection { lasting: convert::lasting(known), expires_in, passing }
     }
 }
 
