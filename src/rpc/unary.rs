@@ -125,3 +125,66 @@ impl http_body::Body for Answer {
         self.ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use tonic::Code;
+
+    use super::*;
+
+    struct Pieces(VecDeque<Frame<Bytes>>);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.pop_front().map(Ok))
+        }
+    }
+
+    async fn read_all(pieces: &[&'static [u8]], encoding: Option<&str>) -> Result<Bytes, Code> {
+        let frames = pieces.iter().map(|piece| Frame::data(Bytes::from_static(piece)));
+        let trailers = Frame::trailers(HeaderMap::new());
+        let mut request = Request::new(Body::new(Pieces(frames.chain([trailers]).collect())));
+        if let Some(encoding) = encoding {
+            request.headers_mut().insert(&GRPC_ENCODING, encoding.parse().unwrap());
+        }
+        read(request, 6).await.map_err(|status| status.code())
+    }
+
+    #[tokio::test]
+    async fn a_message_is_the_same_in_however_many_pieces() {
+        for pieces in [
+            &[&b"\0\0\0\0\x06abcdef"[..]][..],
+            &[b"\0\0\0\0\x06", b"abcdef"],
+            &[b"", b"\0\0", b"", b"\0\0\x06abc", b"", b"d", b"ef", b""],
+            &[b"\0", b"\0", b"\0", b"\0", b"\x06", b"a", b"b", b"c", b"d", b"e", b"f"],
+        ] {
+            assert_eq!(read_all(pieces, None).await.as_deref(), Ok(&b"abcdef"[..]), "{pieces:x?}");
+        }
+        assert_eq!(read_all(&[b"\0\0\0\0\0"], Some("identity")).await.as_deref(), Ok(&b""[..]));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_message_is_refused() {
+        for pieces in [
+            &[][..],
+            &[&b""[..]],
+            &[b"\0\0\0\0"],
+            &[b"\0\0\0\0\x06abcde"],
+            &[b"\0\0\0\0\x06abcdefg"],
+            &[b"\0\0\0\0\x06abcdef", b"\0\0\0\0\0"],
+            &[b"\x01\0\0\0\x06abcdef"],
+            &[b"\x02\0\0\0\x06abcdef"],
+        ] {
+            assert_eq!(read_all(pieces, None).await, Err(Code::InvalidArgument), "{pieces:x?}");
+        }
+        for pieces in [&[&b"\0\0\0\0\x07abcdefg"[..]][..], &[b"\0\xff\xff\xff\xff"]] {
+            assert_eq!(read_all(pieces, None).await, Err(Code::ResourceExhausted), "{pieces:x?}");
+        }
+        assert_eq!(read_all(&[b"\x01\0\0\0\x06abcdef"], Some("gzip")).await, Err(Code::Unimplemented));
+    }
+}

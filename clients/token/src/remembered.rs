@@ -110,3 +110,54 @@ impl Equivalent<Text> for Sought<'_> {
         *self.0 == *text.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ACCESS_TOKEN_TYPE, Algorithm, PublicKey, SigningPair};
+
+    fn keys(pairs: &[&SigningPair]) -> KeySet {
+        KeySet::new(pairs.iter().map(|pair| PublicKey::clone(pair.public()))).unwrap()
+    }
+
+    fn token(pair: &SigningPair) -> String {
+        let claims = concat!(
+            r#"{"iss":"us","sub":"01890000-0000-7000-8000-000000000001","aud":"them","exp":2,"iat":1,"nbf":1,"#,
+            r#""jti":"01890000-0000-7000-8000-000000000002"}"#
+        );
+        pair.sign(ACCESS_TOKEN_TYPE, claims.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_key_that_is_gone_verifies_nothing_and_one_that_is_back_does() {
+        let [one, other] = [(); 2].map(|()| SigningPair::generate(Algorithm::EdDsa).unwrap());
+        let (with, without) = (keys(&[&one, &other]), keys(&[&other]));
+        let (remembered, token) = (Remembered::<()>::new(10), token(&one));
+        assert!(remembered.recall(token.as_bytes(), &with).is_none());
+        assert_eq!(remembered.read(&token, &without).unwrap_err(), Rejection::UnknownKey);
+        remembered.read(&token, &with).unwrap();
+        for _ in 0..2 {
+            assert!(remembered.recall(token.as_bytes(), &with).is_some());
+            assert!(remembered.recall(token.as_bytes(), &with.clone()).is_some());
+            assert!(remembered.recall(token.as_bytes(), &without).is_none());
+            assert_eq!(remembered.read(&token, &without).unwrap_err(), Rejection::UnknownKey);
+            assert!(remembered.recall(token.as_bytes(), &KeySet::default()).is_none());
+            assert!(remembered.recall(token.as_bytes(), &keys(&[&one])).is_some());
+        }
+    }
+
+    #[test]
+    fn another_text_with_the_same_end_is_another_token() {
+        let pair = SigningPair::generate(Algorithm::EdDsa).unwrap();
+        let (keys, remembered, token) = (keys(&[&pair]), Remembered::<()>::new(10), token(&pair));
+        remembered.read(&token, &keys).unwrap();
+        for at in 0..token.len() {
+            let mut other = token.clone().into_bytes();
+            other[at] ^= 1;
+            assert!(remembered.recall(&other, &keys).is_none(), "{at}");
+        }
+        for part in [&token[1..], &token[token.len() - 16..], &token[..16], ""] {
+            assert!(remembered.recall(part.as_bytes(), &keys).is_none(), "{part}");
+        }
+    }
+}

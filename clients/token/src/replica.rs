@@ -273,6 +273,9 @@ mod tests {
             assert!(!replica.covers(token, Some(session), account, at(0), at(10)), "{target:?}");
             replica.forget_expired(at(10));
             assert!(replica.is_empty(), "{target:?}");
+            assert!(!replica.covers(token, Some(session), account, at(0), at(1)), "{target:?}");
+            replica.apply(&revoke(target, 0, 20));
+            assert!(replica.covers(token, Some(session), account, at(0), at(10)), "{target:?}");
         }
     }
 
