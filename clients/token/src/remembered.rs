@@ -79,6 +79,7 @@ impl<N: Clone> Remembered<N> {
 
     /// The same where it is remembered and its key is still there. Bytes that are no text are not remembered, so that nobody
     /// needs to find out before.
+    #[must_use]
     pub fn recall(&self, token: &[u8], keys: &KeySet) -> Option<Arc<Known<N>>> {
         self.tokens.get(&Sought(token)).filter(|known| known.is_verified_by(keys))
     }
