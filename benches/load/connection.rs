@@ -15,6 +15,8 @@ use crate::request::{HeaderBlocks, Load};
 
 /// Of this many answers, one is looked into.
 const SAMPLE_EVERY: u64 = 1000;
+/// The largest frame that we accept. Only batches have larger ones than everybody must accept.
+const LARGEST_FRAME: u32 = 64 * 1024;
 /// The server may send this much before it hears from us again: half of the largest window.
 const CREDIT: u32 = frame::MAX_WINDOW / 2;
 
@@ -60,7 +62,11 @@ impl Connection {
         let mut out = BytesMut::from(frame::PREFACE);
         frame::write_settings(
             &mut out,
-            &[(frame::SETTINGS_ENABLE_PUSH, 0), (frame::SETTINGS_INITIAL_WINDOW_SIZE, frame::MAX_WINDOW)],
+            &[
+                (frame::SETTINGS_ENABLE_PUSH, 0),
+                (frame::SETTINGS_INITIAL_WINDOW_SIZE, frame::MAX_WINDOW),
+                (frame::SETTINGS_MAX_FRAME_SIZE, LARGEST_FRAME),
+            ],
         );
         let credit = frame::MAX_WINDOW - frame::DEFAULT_WINDOW;
         frame::write(&mut out, frame::WINDOW_UPDATE, 0, 0, &credit.to_be_bytes());
