@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
-use super::{log_out, newcomer, session_of};
+use super::{log_out, newcomer, refused_after, session_of};
 use crate::harness::{Backend, Details, Node, Program, TestApp, bearer, details, figure, on_both_backends};
 
 on_both_backends!(
@@ -130,6 +130,9 @@ async fn a_cursor_goes_on_where_it_left_off_on_any_node(backend: Backend) {
     log_out(&app, &old.access_token).await;
     let mut watcher = Watcher::begin(app.node(), &app.api_key, "").await.unwrap();
     watcher.until_told(&session(&app, &old.access_token)).await;
+    for node in 0..nodes {
+        refused_after(&app, node, &old.access_token).await;
+    }
     // Further apart than clocks may be.
     app.advance(11);
     let now = app.now().timestamp();
