@@ -2,8 +2,9 @@
 //!
 //! A **service** that gets requests with access tokens makes up a [`Connection`] and a [`Verifier`] on it. The verifier
 //! follows the public keys and the revocations, and judges each token from memory: with no call, and knowing of a
-//! revocation within seconds. [`Require`] says what a token must be good for, and the [`Identity`] who
-//! sent it.
+//! revocation within seconds. [`Verifier::protect`] is a layer for tonic and axum, [`Verifier::interceptor`] an interceptor
+//! for tonic, and both say with [`Require`] what a token must be good for. The service behind finds the [`Identity`] in the
+//! request's extensions.
 //!
 //! All that can fail is denied: a token that cannot be judged is not accepted. Time comes from a [`Clock`], so that tests
 //! can move it.
@@ -13,6 +14,7 @@ mod backoff;
 mod clock;
 mod connection;
 mod identity;
+mod protect;
 pub mod proto;
 mod random;
 mod refusal;
@@ -25,6 +27,7 @@ pub use countersign_token::{AccountId, Rejection, SessionId, TokenId};
 pub use self::clock::Clock;
 pub use self::connection::{Caller, ConnectError, Connection, ConnectionBuilder, Service};
 pub use self::identity::Identity;
+pub use self::protect::{ProtectLayer, Protected, TokenInterceptor};
 pub use self::refusal::{Refusal, Remedy, Unsure};
 pub use self::require::Require;
 pub use self::status::{reason, retry_after};
