@@ -6,6 +6,9 @@
 //! for tonic, and both say with [`Require`] what a token must be good for. The service behind finds the [`Identity`] in the
 //! request's extensions.
 //!
+//! An **app** that is signed in keeps its tokens in a [`Session`]. It refreshes them ahead of time, once however many ask,
+//! and in such a way that no lost answer and no crash signs anybody out.
+//!
 //! All that can fail is denied: a token that cannot be judged is not accepted. Time comes from a [`Clock`], so that tests
 //! can move it.
 #![warn(missing_docs)]
@@ -19,6 +22,7 @@ pub mod proto;
 mod random;
 mod refusal;
 mod require;
+mod session;
 mod status;
 mod verifier;
 
@@ -30,5 +34,9 @@ pub use self::identity::Identity;
 pub use self::protect::{ProtectLayer, Protected, TokenInterceptor};
 pub use self::refusal::{Refusal, Remedy, Unsure};
 pub use self::require::Require;
+pub use self::session::{
+    AccessToken, Attach, AttachLayer, FileStore, MemoryStore, Session, SessionBuilder, SessionEnded, SessionError,
+    Stored, TokenStore,
+};
 pub use self::status::{reason, retry_after};
 pub use self::verifier::{Verifier, VerifierBuilder, WhenStale};
