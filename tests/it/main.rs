@@ -9,6 +9,8 @@ mod admin;
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod connect;
 #[cfg(test)]
 mod contracts;

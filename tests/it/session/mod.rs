@@ -49,7 +49,7 @@ pub(crate) async fn newcomer(app: &TestApp) -> Person {
 }
 
 /// Asks a node for the next pair.
-async fn refresh_on(node: &Node, token: &str, request_id: &str) -> Result<v1::Tokens, Status> {
+pub(crate) async fn refresh_on(node: &Node, token: &str, request_id: &str) -> Result<v1::Tokens, Status> {
     let request =
         v1::RefreshRequest { refresh_token: token.to_owned(), request_id: request_id.to_owned(), ..Default::default() };
     node.tokens().refresh(request).await.map(|answer| answer.into_inner().tokens.unwrap())
@@ -71,18 +71,18 @@ pub(crate) fn session_of(app: &TestApp, access_token: &str) -> SessionId {
 }
 
 /// The identifier of an access token.
-fn token_id(app: &TestApp, access_token: &str) -> TokenId {
+pub(crate) fn token_id(app: &TestApp, access_token: &str) -> TokenId {
     app.node().app().access.known(access_token).unwrap().claims.jti
 }
 
 /// What the first node says of a token.
-async fn introspect(app: &TestApp, token: &str) -> v1::IntrospectResponse {
+pub(crate) async fn introspect(app: &TestApp, token: &str) -> v1::IntrospectResponse {
     let request = v1::IntrospectRequest { token: token.to_owned(), ..Default::default() };
     app.node().tokens().introspect(bearer(request, &app.api_key)).await.unwrap().into_inner()
 }
 
 /// Signs a session out by its access token.
-async fn log_out(app: &TestApp, access_token: &str) {
+pub(crate) async fn log_out(app: &TestApp, access_token: &str) {
     app.node().auth().logout(bearer(v1::LogoutRequest::default(), access_token)).await.unwrap();
 }
 
