@@ -28,6 +28,7 @@ mod frame;
 mod hashing;
 mod histogram;
 mod introspect;
+mod local_verify;
 mod options;
 mod passwords;
 mod people;
@@ -111,6 +112,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(watch::FIGURES) {
             watch::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(local_verify::FIGURES) {
+            local_verify::measure(core, plan, &mut report).await?;
         }
         if options.wants(passwords::FIGURES) {
             passwords::measure(core, plan, &mut report).await?;

@@ -1,6 +1,8 @@
 //! What was asked for on the command line.
 
-use crate::{Result, codes, footprint, introspect, passwords, propagation, refresh, revocations, unary, watch};
+use crate::{
+    Result, codes, footprint, introspect, local_verify, passwords, propagation, refresh, revocations, unary, watch,
+};
 
 /// The names of all figures.
 const KNOWN: &[&[&str]] = &[
@@ -9,6 +11,7 @@ const KNOWN: &[&[&str]] = &[
     unary::FIGURES,
     revocations::FIGURES,
     watch::FIGURES,
+    local_verify::FIGURES,
     passwords::FIGURES,
     refresh::FIGURES,
     codes::FIGURES,
