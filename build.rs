@@ -42,6 +42,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=migrations");
     let files = ["errors", "common", "auth", "token", "account", "admin"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
+    // What gateways speak.
+    let foreign = ["envoy/service/auth/v3/external_auth"];
+    let files = files.into_iter().chain(foreign.map(|name| format!("proto/{name}.proto")));
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true).open_files(files)?;
     // Encoded by the compiler itself: prost has no place for options of others, such as `google.api.http`.
@@ -52,9 +55,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     SECRETIVE
         .iter()
         .fold(tonic_prost_build::configure(), |build, message| build.skip_debug([format!(".countersign.v1.{message}")]))
+        .skip_debug([".envoy.service.auth.v3.AttributeContext.HttpRequest"])
         .build_server(false)
         .compile_fds(descriptors.clone())?;
-    // The servers by themselves, because two of their methods are served by hand: see `src/rpc/introspect.rs`.
+    // The servers by themselves, because some methods are served by hand, and some messages read and written so: see
+    // `src/rpc/introspect.rs` and `src/proto/`.
     let servers = PathBuf::from(env::var("OUT_DIR")?).join("servers");
     fs::create_dir_all(&servers)?;
     let mut generated = descriptors;
@@ -68,6 +73,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".countersign.v1", "crate::proto::v1")
+        .extern_path(".envoy", "crate::proto::envoy")
+        .extern_path(".google.rpc", "crate::proto::google::rpc")
+        .extern_path(".envoy.service.auth.v3.CheckRequest", "crate::proto::CheckQuestion")
+        .extern_path(".envoy.service.auth.v3.CheckResponse", "crate::proto::Ruling")
         .out_dir(servers)
         .compile_fds(generated)?;
     Ok(())

@@ -9,7 +9,7 @@
 //! - **The outside**: [`cli`] starts things, [`server`] listens, [`rpc`] speaks gRPC, [`http`] serves keys and health,
 //!   [`jobs`] is what a node does by itself. [`app`] puts together what they share, [`health`] tells what of it works.
 //! - **What it knows and decides**: [`session`] (signing in, and what follows), [`identity`] (accounts, visitors, callers),
-//!   [`credential`] (codes and passwords), [`token`], [`guard`] (limits).
+//!   [`credential`] (codes and passwords), [`token`], [`guard`] (limits), [`gateway`] (what gateways ask).
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
 //!   [`connect`] outside systems that are asked.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
@@ -25,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod credential;
+pub mod gateway;
 pub mod guard;
 pub mod health;
 pub mod http;

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::proto::v1;
 use crate::session::TokenPair;
-use crate::token::{AccessClaims, Cursor, Event as Told, Inactive, Known, PublicJwk, Rejection};
+use crate::token::{AccessClaims, Cursor, Encoded, Event as Told, Inactive, Known, PublicJwk, Rejection};
 
 pub(super) fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
@@ -120,7 +120,8 @@ pub(super) fn event(event: Event) -> v1::AuditEvent {
 
 /// What an answer about a token says for as long as the token lives, encoded when it is first asked for.
 pub(super) fn lasting(known: &Known) -> &[u8] {
-    known.note.get_or_init(|| introspection(&known.claims).encode_to_vec().into())
+    let encoded = &known.note.get_or_init(Encoded::default).introspection;
+    encoded.get_or_init(|| introspection(&known.claims).encode_to_vec().into())
 }
 
 fn introspection(claims: &AccessClaims) -> v1::IntrospectResponse {
@@ -179,7 +180,7 @@ pub(super) fn claims(known: &Known) -> prost_types::Struct {
     }
 }
 
-fn object(members: &serde_json::Map<String, Value>) -> prost_types::Struct {
+pub(super) fn object(members: &serde_json::Map<String, Value>) -> prost_types::Struct {
     prost_types::Struct { fields: members.iter().map(|(name, item)| (name.clone(), value(item))).collect() }
 }
 

@@ -10,6 +10,7 @@ use tonic::{Response, Status};
 use super::convert;
 use crate::app::App;
 use crate::config::Cookies;
+use crate::gateway::cookie;
 use crate::proto::v1;
 use crate::session::TokenPair;
 
@@ -51,9 +52,8 @@ pub(super) fn refresh_token<'a>(metadata: &'a MetadataMap, cookies: &Cookies) ->
 
 /// A cookie's value. HTTP/2 may bring each cookie in a header of its own (RFC 9113 §8.2.3).
 fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let texts = headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(own, _)| *own == name).map(|(_, value)| value).filter(|value| !value.is_empty())
+    let mut texts = headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok());
+    texts.find_map(|text| cookie(text, name))
 }
 
 fn set(metadata: &mut MetadataMap, cookies: &Cookies, pair: &TokenPair, now: DateTime<Utc>) {

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod convert;
 mod cookies;
+mod ext_authz;
 mod gate;
 mod health;
 mod introspect;
@@ -28,6 +29,7 @@ pub use self::peer::Link;
 use self::sized::Sized;
 use crate::app::App;
 use crate::health::Part;
+use crate::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use crate::proto::{DESCRIPTORS, v1};
 
 /// The largest message that is read, but for batches.
@@ -52,6 +54,7 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
         .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
         .add_service(admin)
+        .add_service(AuthorizationServer::new(ext_authz::Gateways::new(app)).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health.service());
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -10,6 +10,7 @@ use tonic::{Request, Status};
 
 use super::cookies;
 use crate::app::App;
+use crate::gateway::bearer;
 use crate::identity::API_KEY_PREFIX;
 use crate::model::{Actor, Caller, Cause, CertificateName, Permission, Roles};
 use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
@@ -156,10 +157,4 @@ pub(crate) fn access_token<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a 
         Some(credential) => credential.to_str().ok().and_then(bearer),
         None => cookies::access_token(headers, &app.config.cookies),
     }
-}
-
-/// What follows the scheme, whose case does not matter (RFC 7235 §2.1).
-pub(crate) fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, credential) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(credential)
 }

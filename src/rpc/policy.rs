@@ -26,6 +26,7 @@ pub(crate) enum Rule {
 /// Every RPC that is served.
 const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.TokenService/Introspect", Rule::Caller(Permission::Introspect)),
+    ("/envoy.service.auth.v3.Authorization/Check", Rule::Caller(Permission::Check)),
     ("/countersign.v1.TokenService/BatchIntrospect", Rule::Caller(Permission::Introspect)),
     ("/countersign.v1.TokenService/Verify", Rule::Anyone),
     ("/countersign.v1.TokenService/Refresh", Rule::Anyone),

@@ -110,6 +110,17 @@ pub enum StoreError {
     Leaving,
 }
 
+impl StoreError {
+    /// Whether the same may succeed a little later, here or on another node.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Leaving => true,
+            Self::Internal(_) => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};

@@ -1,7 +1,7 @@
 //! Access tokens of this installation: issued, and judged from memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,15 +35,24 @@ pub struct AccessTokens {
     clock: Clock,
     settings: config::Token,
     bound: TimeDelta,
-    remembered: Remembered<Bytes>,
+    remembered: Remembered<Encoded>,
     last_reload: Mutex<DateTime<Utc>>,
     metrics: Metrics,
     /// Whether it has been said that claims are left out.
     warned: AtomicBool,
 }
 
-/// A token that a key of ours has signed, with what of an answer about it stays the same, encoded.
-pub type Known = countersign_token::Known<Bytes>;
+/// A token that a key of ours has signed, with what of answers about it stays the same.
+pub type Known = countersign_token::Known<Encoded>;
+
+/// What of answers about a token stays the same, encoded by whoever answers so first.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// Of an introspection.
+    pub introspection: OnceLock<Bytes>,
+    /// Of a ruling that lets a gateway's request pass.
+    pub ruling: OnceLock<Bytes>,
+}
 
 /// A token that was issued.
 #[derive(Clone, Debug)]
@@ -119,6 +128,17 @@ pub enum AccessError {
     /// A token cannot be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+}
+
+impl AccessError {
+    /// Whether the same may succeed a little later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Keyring(KeyringError::Store(error)) => error.is_passing(),
+            Self::Keyring(_) | Self::Signing(_) => false,
+        }
+    }
 }
 
 impl AccessTokens {

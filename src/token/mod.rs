@@ -13,7 +13,7 @@ mod revocations;
 pub mod seal;
 mod watch;
 
-pub use access::{AccessError, AccessTokens, Answer, Demands, Inactive, Issued, Judgement, Known, Moment};
+pub use access::{AccessError, AccessTokens, Answer, Demands, Encoded, Inactive, Issued, Judgement, Known, Moment};
 pub use countersign_token::{
     ACCESS_TOKEN_TYPE, AccessClaims, Expected, KeySet, MAX_COMPACT_BYTES, PublicJwk, PublicKey, Rejection, Remembered,
     Replica, SigningError, SigningPair, verify_compact,

@@ -13,8 +13,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("http", "app health model token"),
     (
         "rpc",
-        "app cache clock config connect credential guard health identity model notify proto secret session store token",
+        "app cache clock config connect credential gateway guard health identity model notify proto secret session store token",
     ),
+    ("gateway", "token"),
     ("health", "app"),
     (
         "app",
