@@ -14,6 +14,10 @@ pub(super) struct Document {
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 1],
     scopes_supported: Vec<String>,
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     subject_types_supported: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,9 +48,14 @@ fn document(view: &View) -> Document {
     let mut scopes: Vec<_> = token.scopes.iter().chain(&token.anonymous_scopes).cloned().collect();
     scopes.sort();
     scopes.dedup();
+    let at = |path: &str| format!("{}{path}", token.issuer.trim_end_matches('/'));
     Document {
         issuer: token.issuer.clone(),
-        jwks_uri: format!("{}/.well-known/jwks.json", token.issuer.trim_end_matches('/')),
+        jwks_uri: at("/.well-known/jwks.json"),
+        introspection_endpoint: at(super::INTROSPECT),
+        introspection_endpoint_auth_methods_supported: ["client_secret_basic"],
+        revocation_endpoint: at(super::REVOKE),
+        revocation_endpoint_auth_methods_supported: ["client_secret_basic"],
         response_types_supported: [],
         grant_types_supported: ["refresh_token"],
         scopes_supported: scopes,

@@ -1,17 +1,42 @@
-//! What is served over plain HTTP: public keys, discovery, health and figures.
+//! What is served over plain HTTP: public keys, discovery, health and figures; introspection, revocation and a question for
+//! gateways that speak nothing else.
 
+mod check;
+mod client;
 mod discovery;
+mod fault;
+mod form;
+mod introspect;
+mod revoke;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::connect_info::Connected;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get, post};
+use axum::serve::IncomingStream;
+use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::health::{Part, State};
+
+/// Where tokens are asked about (RFC 7662), and taken back (RFC 7009).
+const INTROSPECT: &str = "/oauth2/introspect";
+const REVOKE: &str = "/oauth2/revoke";
+
+/// The other end of a connection. Whoever accepts connections says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote(pub IpAddr);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Remote {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self(stream.remote_addr().ip())
+    }
+}
 
 /// What the handlers look at.
 #[derive(Clone, Debug)]
@@ -26,6 +51,9 @@ pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::authorization_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
+        .route(INTROSPECT, post(introspect::introspect))
+        .route(REVOKE, post(revoke::revoke))
+        .route("/auth/check", any(check::check))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

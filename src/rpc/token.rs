@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::model::{Cause, Permission, Target};
 use crate::proto::v1;
 use crate::proto::v1::token_service_server::TokenService;
-use crate::session::{EndError, MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, RefreshError};
+use crate::session::RefreshError;
 use crate::token::{Demands, MAX_COMPACT_BYTES};
 
 #[derive(Debug)]
@@ -65,16 +65,7 @@ impl TokenService for Token {
             Some(holder) if !peer.may(Permission::Revoke) => Some(holder.token.claims.sub),
             _ => None,
         };
-        if token.starts_with(REFRESH_TOKEN_PREFIX) && token.len() <= MAX_REFRESH_TOKEN_BYTES {
-            match self.0.sessions.end_by_refresh_token(token, owner, peer.actor(), &client).await {
-                Ok(()) | Err(EndError::InvalidToken | EndError::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
-        } else if let Ok(known) = self.0.access.recognise(token).await?
-            && owner.is_none_or(|owner| owner == known.claims.sub)
-        {
-            self.0.sessions.revoke_access_token(&known, peer.actor(), &client).await?;
-        }
+        self.0.sessions.revoke(token, owner, peer.actor(), &client).await?;
         Ok(Response::new(v1::RevokeResponse {}))
     }
 

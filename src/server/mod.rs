@@ -23,6 +23,7 @@ pub use self::tls::TlsError;
 use self::worker::Worker;
 use crate::app::App;
 use crate::health::State;
+use crate::http::Remote;
 use crate::jobs;
 use crate::rpc::Health;
 use crate::shutdown::{self, Shutdown};
@@ -99,6 +100,7 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
 
     let http_shutdown = shutdown.clone();
     let router = crate::http::router(Arc::clone(&app), Arc::clone(&state));
+    let router = router.into_make_service_with_connect_info::<Remote>();
     let http = tokio::spawn(async move {
         let mut requested = http_shutdown;
         let stop = async move { requested.requested().await };

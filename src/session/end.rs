@@ -3,10 +3,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Sessions;
+use super::{MAX_REFRESH_TOKEN_BYTES, REFRESH_TOKEN_PREFIX, Sessions};
 use crate::model::{AccountId, Actor, Cause, ClientContext, EndReason, LEEWAY_LIMIT, Revocation, SessionId, Target};
 use crate::store::{EndedSession, StoreError, to_its_end};
-use crate::token::Known;
+use crate::token::{AccessError, Known};
 
 /// Why nothing was ended.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,30 @@ impl Sessions {
                 if ended { Ok(1) } else { Err(EndError::NotFound) }
             }
             None => self.end_every(owner, None, EndReason::EndedByOperator, cause.clone()).await,
+        }
+    }
+
+    /// Takes a token back, whichever kind it is of: with a refresh token its session ends. Where an owner is named, only what is
+    /// theirs. What is unknown, foreign or over already is passed by in silence (RFC 7009 §2.2).
+    pub async fn revoke(
+        &self,
+        token: &str,
+        owner: Option<AccountId>,
+        actor: Actor,
+        client: &ClientContext,
+    ) -> Result<(), AccessError> {
+        let outcome = if token.starts_with(REFRESH_TOKEN_PREFIX) && token.len() <= MAX_REFRESH_TOKEN_BYTES {
+            self.end_by_refresh_token(token, owner, actor, client).await
+        } else if let Ok(known) = self.access.recognise(token).await?
+            && owner.is_none_or(|owner| owner == known.claims.sub)
+        {
+            self.revoke_access_token(&known, actor, client).await
+        } else {
+            Ok(())
+        };
+        match outcome {
+            Ok(()) | Err(EndError::InvalidToken | EndError::NotFound) => Ok(()),
+            Err(EndError::Store(error)) => Err(error.into()),
         }
     }
 

@@ -50,6 +50,8 @@ pub type Known = countersign_token::Known<Encoded>;
 pub struct Encoded {
     /// Of an introspection.
     pub introspection: OnceLock<Bytes>,
+    /// The claims as JSON, without the brace that opens it.
+    pub members: OnceLock<Bytes>,
     /// Of a ruling that lets a gateway's request pass.
     pub ruling: OnceLock<Bytes>,
 }

@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
     ("server", "app config health http jobs model rpc shutdown"),
     ("jobs", "app cache clock config health model rpc shutdown store token"),
-    ("http", "app health model token"),
+    ("http", "app gateway health identity model session store token"),
     (
         "rpc",
         "app cache clock config connect credential gateway guard health identity model notify proto secret session store token",
@@ -50,6 +50,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tonic_health", "rpc cli"),
     ("tonic_reflection", "rpc"),
     ("tonic_types", "rpc cli"),
+    ("form_urlencoded", "http"),
     ("tower", "rpc server cli"),
     ("axum", "http server"),
     ("rustls", "cache server cli"),

@@ -1,0 +1,48 @@
+//! `POST /oauth2/revoke` (RFC 7009). The rules are those of the RPC `Revoke`.
+
+use std::net::IpAddr;
+
+use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode};
+
+use super::client::{Client, allowed};
+use super::fault::Fault;
+use super::{Remote, View, form};
+use crate::identity::API_KEY_PREFIX;
+use crate::model::{Actor, ClientContext, Permission};
+use crate::token::Demands;
+
+/// Takes a token back: any, for a caller that may; for somebody with an access token, what is their own.
+pub(super) async fn revoke(
+    ConnectInfo(Remote(address)): ConnectInfo<Remote>,
+    Shared(view): Shared<View>,
+    request: Request,
+) -> Result<StatusCode, Fault> {
+    let app = &view.app;
+    let (parts, body) = request.into_parts();
+    let (actor, owner) = match Client::of(&parts.headers, app)? {
+        Client::Caller(caller) => (Actor::Caller(allowed(caller, Permission::Revoke)?.id), None),
+        Client::Token(token) => match app.access.introspect(token, Demands::default()).await?.verdict {
+            Ok(known) => (Actor::Account(known.claims.sub), Some(known.claims.sub)),
+            Err(_) => return Err(Fault::InvalidToken),
+        },
+    };
+    let form = form::read(&parts.headers, body).await?;
+    if form.token.starts_with(API_KEY_PREFIX) {
+        return Err(Fault::UnsupportedTokenType);
+    }
+    app.sessions.revoke(&form.token, owner, actor, &client(&parts.headers, address)).await?;
+    Ok(StatusCode::OK)
+}
+
+/// The circumstances, for the audit trail.
+fn client(headers: &HeaderMap, address: IpAddr) -> ClientContext {
+    let request_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ClientContext {
+        ip: address.to_canonical(),
+        user_agent: String::new(),
+        device_id: String::new(),
+        device_name: String::new(),
+        request_id: request_id.get(..request_id.len().min(64)).unwrap_or_default().to_owned(),
+    }
+}
