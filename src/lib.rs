@@ -13,7 +13,7 @@
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
 //!   [`connect`] outside systems that are asked.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
-//!   [`breaker`], [`signature`].
+//!   [`breaker`], [`signature`], [`cors`].
 //!
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a guided sign-in, a refresh and others.
 
@@ -24,6 +24,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connect;
+pub mod cors;
 pub mod credential;
 pub mod gateway;
 pub mod guard;

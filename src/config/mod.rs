@@ -25,6 +25,7 @@ mod span;
 mod tests;
 mod tls;
 mod url;
+mod web;
 
 use std::net::SocketAddr;
 
@@ -39,6 +40,7 @@ pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 pub use self::tls::Tls;
+pub use self::web::Web;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -74,6 +76,7 @@ pub struct Config {
     pub otp: Otp,
     pub sign_in: SignIn,
     pub cookies: Cookies,
+    pub web: Web,
     pub password: Password,
     pub limits: Limits,
     pub notify: Notify,

@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls,
+    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls, web,
 };
 use crate::root_key::RootKey;
 
@@ -31,6 +31,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let otp = self::otp(s);
     let sign_in = sign_in::read(s);
     let cookies = cookies::read(s);
+    let web = web::read(s);
     let password = password::read(s);
     let limits = limits::read(s);
     let identity = identity::read(s);
@@ -54,6 +55,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         otp: otp?,
         sign_in: sign_in?,
         cookies: cookies?,
+        web,
         password: password?,
         limits: limits?,
         notify: notify?,

@@ -14,14 +14,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::connect_info::Connected;
-use axum::extract::State as Shared;
+use axum::extract::{Request, State as Shared};
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::serve::IncomingStream;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::cors::Cors;
 use crate::health::{Part, State};
 
 /// Where tokens are asked about (RFC 7662), and taken back (RFC 7009).
@@ -47,10 +49,13 @@ struct View {
 
 /// Everything that is served.
 pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
+    let cors = Cors::new(&app.config.web);
+    // Pages may read what anyone may; the rest is for services.
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::authorization_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
+        .layer(from_fn_with_state(cors, admit))
         .route(INTROSPECT, post(introspect::introspect))
         .route(REVOKE, post(revoke::revoke))
         .route("/auth/check", any(check::check))
@@ -58,6 +63,14 @@ pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(View { app, state })
+}
+
+/// Lets pages of listed web sites read an answer.
+async fn admit(Shared(cors): Shared<Cors>, request: Request, next: Next) -> Response {
+    let from = cors.origin(request.headers());
+    let mut answer = next.run(request).await;
+    cors.admit(&from, answer.headers_mut());
+    answer
 }
 
 /// The public keys (RFC 7517), with how long they may be kept.

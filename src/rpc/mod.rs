@@ -17,6 +17,7 @@ mod token;
 mod unary;
 mod validate;
 mod watch;
+mod web;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use self::gate::GateLayer;
 pub use self::health::Health;
 pub use self::peer::Link;
 use self::sized::Sized;
+pub use self::web::WebLayer;
 use crate::app::App;
 use crate::health::Part;
 use crate::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer;
@@ -68,10 +70,11 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     routes.routes()
 }
 
-/// What every call goes through before its handler: who calls, and whether they may.
+/// What every call goes through before its handler: from the web's form into its own where it comes from there; who calls, and
+/// whether they may.
 #[must_use]
-pub fn door(app: &Arc<App>) -> GateLayer {
-    GateLayer::new(Arc::clone(app))
+pub fn door(app: &Arc<App>) -> (WebLayer, GateLayer) {
+    (WebLayer::new(&app.config.web), GateLayer::new(Arc::clone(app)))
 }
 
 /// The full names of the services of this contract.

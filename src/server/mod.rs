@@ -81,7 +81,7 @@ pub enum ServeError {
 /// Serves until it is asked to stop, and until what is in flight then is finished or has had its time.
 pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) -> Result<(), ServeError> {
     let Listeners { grpc, http } = listeners;
-    let tls = app.config.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
+    let tls = app.config.tls.as_ref().map(|tls| Tls::open(tls, app.config.web.grpc_web)).transpose()?.map(Arc::new);
     let (health, state) = (Health::default(), Arc::new(State::default()));
     state.look(&app).await;
     health.report(|part| state.works(part)).await;

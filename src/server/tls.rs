@@ -68,6 +68,8 @@ struct Files {
 #[derive(Debug)]
 pub(super) struct Tls {
     settings: config::Tls,
+    /// Whether gRPC is served over HTTP/1.1 as well, as gRPC-Web.
+    web: bool,
     grpc: ArcSwap<ServerConfig>,
     http: ArcSwap<ServerConfig>,
     seen: ArcSwap<Files>,
@@ -82,11 +84,12 @@ pub(super) enum Port {
 
 impl Tls {
     /// Reads the files.
-    pub(super) fn open(settings: &config::Tls) -> Result<Self, TlsError> {
+    pub(super) fn open(settings: &config::Tls, web: bool) -> Result<Self, TlsError> {
         let files = Files::read(settings)?;
-        let (grpc, http) = configs(settings, &files)?;
+        let (grpc, http) = configs(settings, web, &files)?;
         Ok(Self {
             settings: settings.clone(),
+            web,
             grpc: ArcSwap::from_pointee(grpc),
             http: ArcSwap::from_pointee(http),
             seen: ArcSwap::from_pointee(files),
@@ -126,7 +129,7 @@ impl Tls {
         if **self.seen.load() == files {
             return Ok(false);
         }
-        let (grpc, http) = configs(&self.settings, &files)?;
+        let (grpc, http) = configs(&self.settings, self.web, &files)?;
         self.grpc.store(Arc::new(grpc));
         self.http.store(Arc::new(http));
         self.seen.store(Arc::new(files));
@@ -187,7 +190,7 @@ fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<Ce
 }
 
 /// The configurations of the two ports.
-fn configs(settings: &config::Tls, files: &Files) -> Result<(ServerConfig, ServerConfig), TlsError> {
+fn configs(settings: &config::Tls, web: bool, files: &Files) -> Result<(ServerConfig, ServerConfig), TlsError> {
     let chain = certificates("tls.certificate_file", &settings.certificate_file, &files.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|_| TlsError::Malformed {
         setting: "tls.key_file",
@@ -215,8 +218,10 @@ fn configs(settings: &config::Tls, files: &Files) -> Result<(ServerConfig, Serve
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     };
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let grpc = config(settings.require_client_certificate, if web { both } else { &[b"h2"] })?;
     // Probes and those who fetch keys come to the HTTP port without a certificate.
-    Ok((config(settings.require_client_certificate, &[b"h2"])?, config(false, &[b"h2", b"http/1.1"])?))
+    Ok((grpc, config(false, both)?))
 }
 
 fn authorities(path: &Path, pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {

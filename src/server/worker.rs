@@ -150,6 +150,7 @@ async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: 
         .max_frame_size(limits::FRAME)
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
+        .accept_http1(app.config.web.grpc_web)
         .layer(rpc::door(&app))
         .add_routes(rpc::routes(&app, &health))
         .serve_with_incoming_shutdown(connections, async move { requested.requested().await });
