@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=migrations");
     let files = ["errors", "common", "auth", "token", "account", "admin"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
-    // What gateways speak.
-    let foreign = ["envoy/service/auth/v3/external_auth"];
+    // What gateways speak; and what errors carry, for gateways that show them as JSON.
+    let foreign = ["envoy/service/auth/v3/external_auth", "google/rpc/error_details"];
     let files = files.into_iter().chain(foreign.map(|name| format!("proto/{name}.proto")));
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true).open_files(files)?;

@@ -10,6 +10,7 @@ mod pinned;
 mod serve;
 mod verify;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,6 +55,8 @@ enum Command {
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the descriptors of all services, which gateways need to offer them as JSON. It goes into a file: it is no text.
+    Descriptor,
     /// Tokens.
     #[command(subcommand)]
     Token(verify::TokenCommand),
@@ -99,6 +102,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let (address, certificate) = check.server(arguments.config.as_deref())?;
             block_on(check.run(address, certificate))?;
         }
+        Command::Descriptor => std::io::stdout().lock().write_all(crate::proto::DESCRIPTORS)?,
         Command::Token(command) => return command.run(),
         Command::Config(ConfigCommand::Default) => print!("{}", Config::manual()),
         Command::Config(ConfigCommand::Check) => {
