@@ -12,11 +12,16 @@ mod keys;
 mod kinds;
 mod operating;
 mod policy;
-mod probing;
+pub(crate) mod probing;
 mod program;
-mod raw;
+pub(crate) mod raw;
 mod refusals;
 mod sizes;
 mod tls;
 mod verifier;
 mod web;
+
+/// What a token says.
+pub(crate) fn claims(token: &str) -> serde_json::Value {
+    forge::parts(token).claims
+}

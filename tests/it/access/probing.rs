@@ -13,7 +13,7 @@ use crate::harness::{Backend, TestApp, bearer, details, figure, on_both_backends
 on_both_backends!(inactive_answers_are_the_same_to_the_byte, nothing_is_told_without_a_key);
 
 /// Tokens that do not count, each for a reason of its own.
-async fn probes(app: &TestApp, how_many: usize) -> Vec<String> {
+pub(crate) async fn probes(app: &TestApp, how_many: usize) -> Vec<String> {
     let person = app.sign_in("09121234567").await;
     let revoked = app.sign_in("09121234568").await;
     app.node().auth().logout(bearer(v1::LogoutRequest::default(), &revoked.access_token)).await.unwrap();

@@ -47,7 +47,7 @@ impl Decoder for Plain {
 }
 
 /// Calls a method, and waits for the first message that comes back.
-pub(super) async fn call(channel: &Channel, path: &str, request: Request<Vec<u8>>) -> Result<Bytes, Status> {
+pub(crate) async fn call(channel: &Channel, path: &str, request: Request<Vec<u8>>) -> Result<Bytes, Status> {
     let mut grpc = Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let path: PathAndQuery = path.parse().unwrap();

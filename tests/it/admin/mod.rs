@@ -44,7 +44,7 @@ async fn update(app: &TestApp, account: v1::Account, paths: &[&str]) -> Result<v
     Ok(answer.into_inner().account.unwrap())
 }
 
-async fn block(app: &TestApp, account_id: &str, reason: &str, for_seconds: Option<i64>) -> v1::Account {
+pub(crate) async fn block(app: &TestApp, account_id: &str, reason: &str, for_seconds: Option<i64>) -> v1::Account {
     let until = for_seconds.map(|span| prost_types::Timestamp { seconds: app.now().timestamp() + span, nanos: 0 });
     let request = v1::BlockAccountRequest { account_id: account_id.to_owned(), reason: reason.to_owned(), until };
     app.node().admin().block_account(by_operator(app, request)).await.unwrap().into_inner().account.unwrap()

@@ -126,8 +126,17 @@ impl TestApp {
         Self::cluster(backend, 1, settings).await
     }
 
+    /// One node whose time is that of the world, for programs that have no other.
+    pub(crate) async fn today(backend: Backend, settings: &[(&str, &str)]) -> Self {
+        Self::begin(backend, 1, settings, Clock::System.now()).await
+    }
+
     /// Several nodes on one database and one cache.
     pub(crate) async fn cluster(backend: Backend, nodes: usize, own: &[(&str, &str)]) -> Self {
+        Self::begin(backend, nodes, own, DateTime::from_timestamp(1_900_000_000, 0).unwrap()).await
+    }
+
+    async fn begin(backend: Backend, nodes: usize, own: &[(&str, &str)], start: DateTime<Utc>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = vec![
             ("grpc.listen".to_owned(), "127.0.0.1:0".to_owned()),
@@ -151,7 +160,7 @@ impl TestApp {
         }
         settings.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
 
-        let clock = Clock::manual(DateTime::from_timestamp(1_900_000_000, 0).unwrap());
+        let clock = Clock::manual(start);
         let (sender, arriving) = mpsc::unbounded_channel();
         let mut started = Vec::new();
         for _ in 0..nodes {
