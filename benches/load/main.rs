@@ -15,6 +15,7 @@
 //! `COUNTERSIGN_TEST_POSTGRES_URL` and `COUNTERSIGN_TEST_REDIS_URL` name, or else such as `scripts/with-services` starts.
 
 mod bare;
+mod check;
 mod child;
 mod client;
 mod codes;
@@ -27,6 +28,7 @@ mod footprint;
 mod frame;
 mod hashing;
 mod histogram;
+mod http;
 mod introspect;
 mod local_verify;
 mod options;
@@ -72,6 +74,10 @@ fn run() -> Result<ExitCode> {
         echo::serve(arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if arguments.next_if(|argument| argument == http::ARGUMENT).is_some() {
+        http::serve(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if arguments.next_if(|argument| argument == hashing::ARGUMENT).is_some() {
         hashing::serve(arguments)?;
         return Ok(ExitCode::SUCCESS);
@@ -106,6 +112,12 @@ fn run() -> Result<ExitCode> {
             introspect::measure(core, plan, &mut report).await?;
         } else if options.wants(unary::FIGURES) {
             unary::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(check::FIGURES) {
+            check::measure(core, plan, &mut report).await?;
+        }
+        if options.wants(http::FIGURES) {
+            http::measure(core, plan, &mut report).await?;
         }
         if options.wants(revocations::FIGURES) {
             revocations::measure(core, plan, &mut report).await?;

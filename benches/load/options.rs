@@ -1,7 +1,8 @@
 //! What was asked for on the command line.
 
 use crate::{
-    Result, codes, footprint, introspect, local_verify, passwords, propagation, refresh, revocations, unary, watch,
+    Result, check, codes, footprint, http, introspect, local_verify, passwords, propagation, refresh, revocations,
+    unary, watch,
 };
 
 /// The names of all figures.
@@ -9,6 +10,8 @@ const KNOWN: &[&[&str]] = &[
     footprint::FIGURES,
     introspect::FIGURES,
     unary::FIGURES,
+    check::FIGURES,
+    http::FIGURES,
     revocations::FIGURES,
     watch::FIGURES,
     local_verify::FIGURES,

@@ -23,6 +23,8 @@ use crate::request::Load;
 pub(crate) struct Server {
     pub(crate) process: Process,
     address: SocketAddr,
+    /// Where HTTP is served.
+    pub(crate) http: SocketAddr,
     /// For calls that are not measured.
     pub(crate) channel: Channel,
     /// From its start until its health service said that it serves.
@@ -110,7 +112,7 @@ impl Server {
             }
             sleep(Duration::from_millis(1)).await;
         }
-        Ok(Self { process, address: grpc, channel, started_in: started.elapsed(), log, folder })
+        Ok(Self { process, address: grpc, http, channel, started_in: started.elapsed(), log, folder })
     }
 
     /// Where it serves.

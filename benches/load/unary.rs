@@ -21,6 +21,9 @@ pub(crate) const FIGURES: &[&str] =
 pub(crate) const CONNECTIONS: usize = 16;
 pub(crate) const STREAMS: usize = 32;
 
+/// What the echoes answer to.
+const PATH: &str = "/countersign.v1.TokenService/Introspect";
+
 /// Sizes of the messages where no real ones set the measure.
 const QUESTION: usize = 400;
 const ANSWER: usize = 150;
@@ -32,7 +35,7 @@ pub(crate) const P99: fn(&Measurement) -> f64 = |seen| seen.p99;
 /// Measures the echoes by themselves.
 pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Result<()> {
     let load = Load {
-        path: "/countersign.v1.TokenService/Introspect",
+        path: PATH,
         bearer: format!("csk_{}", "0".repeat(43)),
         bodies: vec![framed(&Payload::of_size(QUESTION))],
         at_least: ANSWER,
@@ -58,7 +61,7 @@ impl Echoes {
     /// Starts them. They are sent what the service is sent, and answer with messages of its size.
     pub(crate) fn start(core: usize, like: &Load, answer: usize) -> Result<Self> {
         let load = Load {
-            path: like.path,
+            path: PATH,
             bearer: like.bearer.clone(),
             bodies: like.bodies.clone(),
             at_least: answer,
