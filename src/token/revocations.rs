@@ -62,6 +62,9 @@ pub struct Revocations {
     announcements: mpsc::Sender<Change>,
     settled: Mutex<Settled>,
     news: News,
+    telling: Mutex<()>,
+    /// One comparison at a time, so that an older one never sets back what a newer one has vouched for.
+    comparing: tokio::sync::Mutex<()>,
 }
 
 /// How far the database has been read, and since when.
@@ -86,7 +89,16 @@ impl Revocations {
                 }
             }
         });
-        Self { replica, store, clock, announcements, settled: Mutex::default(), news: News::new(most_watchers) }
+        Self {
+            replica,
+            store,
+            clock,
+            announcements,
+            settled: Mutex::default(),
+            news: News::new(most_watchers),
+            telling: Mutex::default(),
+            comparing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Makes committed revocations count: on this node now, on the others as soon as they hear of it.
@@ -121,6 +133,7 @@ impl Revocations {
 
     /// Compares the replica with the database. After this it knows everything that was committed when this began.
     pub async fn reconcile(&self) -> Result<(), StoreError> {
+        let _alone = self.comparing.lock().await;
         let (began, began_at) = (Instant::now(), self.clock.now());
         if began_at < self.replica.as_of() {
             // The clock was set back: what seemed expired may have been dropped, and counts again.
@@ -173,8 +186,13 @@ impl Revocations {
         self.news.end();
     }
 
+    /// What is known has been told: whoever finds a revocation known here comes after the one who told of it. Those who judge
+    /// tokens wait for none of it.
     fn take_in(&self, revocation: &Revocation) {
-        self.replica.apply_and(revocation, || self.news.tell(*revocation, self.clock.now()));
+        let _in_order = self.telling.lock();
+        if self.replica.apply(revocation) {
+            self.news.tell(*revocation, self.clock.now());
+        }
     }
 }
 

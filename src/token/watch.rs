@@ -26,6 +26,8 @@ use crate::model::{LEEWAY_LIMIT, Revocation};
 const ROW: usize = 16_384;
 /// How many of the last changes are kept for those who come back.
 const RECENT: usize = 65_536;
+/// How many of these are copied for a watcher at a time: whoever reads slowly holds no more of them.
+const MISSED_AT_A_TIME: usize = 256;
 /// What a cursor begins with, so that another form can be told from this one.
 const CURSOR_VERSION: u8 = 1;
 
@@ -33,7 +35,7 @@ const CURSOR_VERSION: u8 = 1;
 #[derive(Debug)]
 pub(super) struct News {
     row: broadcast::Sender<Told>,
-    recent: Mutex<Recent>,
+    recent: Arc<Mutex<Recent>>,
     watchers: Arc<AtomicUsize>,
     most_watchers: usize,
     leaving: AtomicBool,
@@ -48,10 +50,14 @@ enum Told {
     End,
 }
 
-/// The last changes, with when this node learnt of each.
+/// The last changes, with when this node learnt of each. They are numbered in that order.
 #[derive(Debug)]
 struct Recent {
     changes: VecDeque<(DateTime<Utc>, Revocation)>,
+    /// The number of the first that is kept.
+    first: u64,
+    /// Below this number some are gone that could still matter.
+    lost_below: u64,
     /// Of what was learnt up to here, something may be missing.
     incomplete_up_to: DateTime<Utc>,
 }
@@ -98,6 +104,7 @@ pub enum WatchError {
 #[derive(Debug)]
 pub struct Watch {
     replica: Arc<Replica>,
+    recent: Arc<Mutex<Recent>>,
     news: broadcast::Receiver<Told>,
     /// What has still to be told before the news.
     first: First,
@@ -114,8 +121,13 @@ enum First {
         part: usize,
         waiting: std::vec::IntoIter<Revocation>,
     },
-    /// What was missed.
-    Missed(std::vec::IntoIter<Revocation>),
+    /// What was missed: what was learnt from a time on, up to a number.
+    Missed {
+        from: DateTime<Utc>,
+        next: u64,
+        end: u64,
+        waiting: std::vec::IntoIter<Revocation>,
+    },
     Nothing,
 }
 
@@ -132,10 +144,11 @@ impl Drop for Counted {
 impl News {
     /// For so many watchers at most.
     pub(super) fn new(most_watchers: usize) -> Self {
-        let recent = Recent { changes: VecDeque::new(), incomplete_up_to: DateTime::UNIX_EPOCH };
+        let incomplete_up_to = DateTime::UNIX_EPOCH;
+        let recent = Recent { changes: VecDeque::new(), first: 0, lost_below: 0, incomplete_up_to };
         Self {
             row: broadcast::Sender::new(ROW),
-            recent: Mutex::new(recent),
+            recent: Arc::new(Mutex::new(recent)),
             watchers: Arc::default(),
             most_watchers,
             leaving: AtomicBool::new(false),
@@ -162,12 +175,18 @@ impl News {
 
     /// Forgets changes that no token can need any more.
     pub(super) fn forget_expired(&self, now: DateTime<Utc>) {
-        self.recent.lock().changes.retain(|(_, revocation)| revocation.expires_at > now);
+        let mut recent = self.recent.lock();
+        while recent.changes.front().is_some_and(|(_, revocation)| revocation.expires_at <= now) {
+            recent.changes.pop_front();
+            recent.first += 1;
+        }
     }
 
     /// The clock was set back: what was learnt when cannot be told any more.
     pub(super) fn forget_times(&self, now: DateTime<Utc>) {
         let mut recent = self.recent.lock();
+        recent.first += recent.changes.len() as u64;
+        recent.lost_below = recent.first;
         recent.changes.clear();
         // A cursor of the time before can lie in what is to come, as far as clocks may differ.
         recent.incomplete_up_to = now + LEEWAY_LIMIT;
@@ -199,12 +218,13 @@ impl News {
         let as_of = replica.as_of();
         let first = match since {
             None => First::Snapshot { begun: false, part: 0, waiting: Vec::new().into_iter() },
-            Some(cursor) => First::Missed(self.recent.lock().since(cursor, now)?.into_iter()),
+            Some(cursor) => self.recent.lock().since(cursor, now)?,
         };
         let mut heartbeat = tokio::time::interval(heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
-        Ok(Watch { replica: Arc::clone(replica), news, first, as_of, heartbeat, _counted: counted })
+        let (replica, recent) = (Arc::clone(replica), Arc::clone(&self.recent));
+        Ok(Watch { replica, recent, news, first, as_of, heartbeat, _counted: counted })
     }
 }
 
@@ -213,26 +233,49 @@ impl Recent {
         if self.changes.len() == RECENT
             && let Some((learnt, _)) = self.changes.pop_front()
         {
+            self.first += 1;
+            self.lost_below = self.first;
             self.incomplete_up_to = self.incomplete_up_to.max(learnt);
         }
         self.changes.push_back((now, revocation));
     }
 
     /// What was learnt since then. By another node's clock it may have been a little later than by this one's.
-    fn since(&self, Cursor(then): Cursor, now: DateTime<Utc>) -> Result<Vec<Revocation>, WatchError> {
+    fn since(&self, Cursor(then): Cursor, now: DateTime<Utc>) -> Result<First, WatchError> {
         let from = then - LEEWAY_LIMIT;
         // A cursor out of the future is none to trust: the clock has been set back since.
         if from <= self.incomplete_up_to || then > now + LEEWAY_LIMIT {
             return Err(WatchError::CursorTooOld);
         }
-        Ok(self.changes.iter().filter(|(learnt, _)| *learnt >= from).map(|(_, revocation)| *revocation).collect())
+        let end = self.first + self.changes.len() as u64;
+        Ok(First::Missed { from, next: self.first, end, waiting: Vec::new().into_iter() })
+    }
+
+    /// Some of what was learnt from a time on, from one number up to another, and the number to go on with.
+    fn read(&self, from: DateTime<Utc>, next: u64, end: u64) -> Result<(Vec<Revocation>, u64), WatchError> {
+        if next < self.lost_below {
+            return Err(WatchError::CursorTooOld);
+        }
+        let mut found = Vec::new();
+        let mut number = next.max(self.first);
+        let begin = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        for (learnt, revocation) in self.changes.iter().skip(begin) {
+            if number >= end || found.len() == MISSED_AT_A_TIME {
+                break;
+            }
+            if *learnt >= from {
+                found.push(*revocation);
+            }
+            number += 1;
+        }
+        Ok((found, number))
     }
 }
 
 impl Watch {
     /// Waits for the next thing to tell. May be dropped while it waits.
     pub async fn next(&mut self) -> Result<Event, WatchError> {
-        if let Some(event) = self.first() {
+        if let Some(event) = self.first()? {
             return Ok(event);
         }
         loop {
@@ -251,31 +294,40 @@ impl Watch {
     }
 
     /// What comes before the news, and the checkpoint after it.
-    fn first(&mut self) -> Option<Event> {
-        match &mut self.first {
-            First::Nothing => return None,
-            First::Snapshot { begun: begun @ false, .. } => {
-                *begun = true;
-                return Some(Event::SnapshotBegin);
-            }
-            First::Snapshot { part, waiting, .. } => loop {
-                if let Some(revocation) = waiting.next() {
-                    return Some(Event::Revocation(revocation));
+    fn first(&mut self) -> Result<Option<Event>, WatchError> {
+        loop {
+            match &mut self.first {
+                First::Nothing => return Ok(None),
+                First::Snapshot { begun: begun @ false, .. } => {
+                    *begun = true;
+                    return Ok(Some(Event::SnapshotBegin));
                 }
-                if *part == Replica::PARTS {
-                    break;
+                First::Snapshot { part, waiting, .. } => {
+                    if let Some(revocation) = waiting.next() {
+                        return Ok(Some(Event::Revocation(revocation)));
+                    }
+                    if *part == Replica::PARTS {
+                        break;
+                    }
+                    *waiting = self.replica.part(*part).into_iter();
+                    *part += 1;
                 }
-                *waiting = self.replica.part(*part).into_iter();
-                *part += 1;
-            },
-            First::Missed(waiting) => {
-                if let Some(revocation) = waiting.next() {
-                    return Some(Event::Revocation(revocation));
+                First::Missed { from, next, end, waiting } => {
+                    if let Some(revocation) = waiting.next() {
+                        return Ok(Some(Event::Revocation(revocation)));
+                    }
+                    if *next >= *end {
+                        break;
+                    }
+                    let (some, behind) = self.recent.lock().read(*from, *next, *end)?;
+                    // Those that have expired meanwhile are gone, and wanted by nobody.
+                    *next = if some.is_empty() { *end } else { behind };
+                    *waiting = some.into_iter();
                 }
             }
         }
         self.first = First::Nothing;
-        Some(Event::Checkpoint(self.as_of))
+        Ok(Some(Event::Checkpoint(self.as_of)))
     }
 }
 

@@ -12,6 +12,8 @@ use super::{AccountId, Revocation, SessionId, Target, TokenId};
 
 /// How many parts the copy has. A part that grows is locked while it is moved, so parts keep that short.
 const SHARDS: usize = 64;
+/// Into how many slices each of them is cut for those who read everything.
+const SLICES: usize = 16;
 
 /// Before every time there is.
 const NEVER: i64 = i64::MIN;
@@ -117,19 +119,13 @@ impl Replica {
         DateTime::from_timestamp_micros(cut_off.issued_up_to)
     }
 
-    /// Takes a revocation in. Of several for one target, the one that refuses more wins.
-    pub fn apply(&self, revocation: &Revocation) {
-        self.apply_and(revocation, || {});
-    }
-
-    /// The same, and where it was news, tells of it before anybody else can learn of it here: whoever finds it known afterwards
-    /// can be sure that it has been told.
-    pub fn apply_and(&self, revocation: &Revocation, tell: impl FnOnce()) {
+    /// Takes a revocation in, and tells whether it was news. Of several for one target, the one that refuses more wins.
+    pub fn apply(&self, revocation: &Revocation) -> bool {
         let expires_at = revocation.expires_at.timestamp_micros();
         let id = revocation.target.id();
         let shard = self.shard(id);
         let mut maps = shard.maps.write();
-        let news = match revocation.target {
+        match revocation.target {
             Target::Token(_) => {
                 shard.any_tokens.store(true, Ordering::Release);
                 later(maps.tokens.entry(id).or_insert(NEVER), expires_at)
@@ -144,20 +140,18 @@ impl Replica {
                 let cut_off = maps.accounts.entry(id).or_insert(CutOff { issued_up_to: NEVER, expires_at: NEVER });
                 later(&mut cut_off.issued_up_to, issued_up_to) | later(&mut cut_off.expires_at, expires_at)
             }
-        };
-        if news {
-            tell();
         }
     }
 
     /// How many parts there are for [`Self::part`].
-    pub const PARTS: usize = SHARDS;
+    pub const PARTS: usize = SHARDS * SLICES;
 
-    /// One part of all that is known, so that reading everything keeps nobody waiting for long. When a token or a session was
-    /// taken back is not kept.
+    /// One part of all that is known, so that reading everything keeps nobody waiting for long, and whoever reads it slowly
+    /// holds little of it at a time. When a token or a session was taken back is not kept.
     #[must_use]
     pub fn part(&self, number: usize) -> Vec<Revocation> {
-        let Some(shard) = self.shards.get(number) else { return Vec::new() };
+        let Some(shard) = self.shards.get(number / SLICES) else { return Vec::new() };
+        let belongs = |id: &Uuid| usize::from(id.as_bytes()[14]) % SLICES == number % SLICES;
         let time = |micros| DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let revocation = |target, revoked_at, expires_at| Revocation {
             target,
@@ -165,11 +159,12 @@ impl Replica {
             expires_at: time(expires_at),
         };
         let maps = shard.maps.read();
-        let tokens = maps.tokens.iter().map(|(id, until)| revocation(Target::Token(TokenId(*id)), 0, *until));
-        let sessions = maps.sessions.iter().map(|(id, until)| revocation(Target::Session(SessionId(*id)), 0, *until));
-        let accounts = maps
-            .accounts
-            .iter()
+        let tokens = maps.tokens.iter().filter(|(id, _)| belongs(id));
+        let tokens = tokens.map(|(id, until)| revocation(Target::Token(TokenId(*id)), 0, *until));
+        let sessions = maps.sessions.iter().filter(|(id, _)| belongs(id));
+        let sessions = sessions.map(|(id, until)| revocation(Target::Session(SessionId(*id)), 0, *until));
+        let accounts = maps.accounts.iter().filter(|(id, _)| belongs(id));
+        let accounts = accounts
             .map(|(id, cut_off)| revocation(Target::Account(AccountId(*id)), cut_off.issued_up_to, cut_off.expires_at));
         tokens.chain(sessions).chain(accounts).collect()
     }
@@ -300,11 +295,8 @@ mod tests {
             revoke(account, 3, 50),
             revoke(account, 6, 100),
         ];
-        let mut told = Vec::new();
-        for revocation in given.iter().chain(&given) {
-            replica.apply_and(revocation, || told.push(*revocation));
-        }
-        assert_eq!(told, [given[0], given[1], given[2], given[4]]);
+        let news: Vec<_> = given.iter().chain(&given).map(|revocation| replica.apply(revocation)).collect();
+        assert_eq!(news, [true, true, true, false, true, false, false, false, false, false]);
 
         let copy = Replica::default();
         let parts: Vec<_> = (0..Replica::PARTS).flat_map(|number| replica.part(number)).collect();

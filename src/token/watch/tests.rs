@@ -27,7 +27,9 @@ impl Node {
     }
 
     fn learn(&self, revocation: Revocation, now: DateTime<Utc>) {
-        self.replica.apply_and(&revocation, || self.news.tell(revocation, now));
+        if self.replica.apply(&revocation) {
+            self.news.tell(revocation, now);
+        }
     }
 
     fn vouch(&self, as_of: DateTime<Utc>) {
