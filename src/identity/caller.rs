@@ -111,6 +111,13 @@ impl Callers {
         self.by_hash.load().get(&hash(key)).cloned()
     }
 
+    /// What a caller is now, if it is still let in with what it came with.
+    #[must_use]
+    pub fn now(&self, caller: &Caller) -> Option<Arc<Caller>> {
+        let callers = self.by_hash.load();
+        callers.values().find(|now| now.id == caller.id && now.rotated_at == caller.rotated_at).cloned()
+    }
+
     /// Lets a caller in. The key is shown this once.
     pub async fn create(
         &self,

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::peer::Peer;
 use super::validate::Faults;
-use super::{convert, cookies, watch};
+use super::{convert, cookies, status, watch};
 use crate::app::App;
 use crate::model::{Cause, Permission, Target};
 use crate::proto::v1;
@@ -101,6 +101,7 @@ impl TokenService for Token {
         &self,
         request: Request<v1::WatchRevocationsRequest>,
     ) -> Result<Response<watch::Told>, Status> {
+        let caller = Peer::of(&request)?.caller.clone().ok_or_else(status::credentials_missing)?;
         let message = request.get_ref();
         let mut faults = Faults::default();
         let cursor = match message.cursor.as_str() {
@@ -110,7 +111,7 @@ impl TokenService for Token {
         let heartbeat = faults.span("heartbeat", message.heartbeat, watch::HEARTBEAT, watch::HEARTBEATS);
         let cursor = faults.unless(cursor)?;
         let watch = self.0.revocations.watch(cursor, heartbeat)?;
-        Ok(Response::new(watch::told(watch)))
+        Ok(Response::new(watch::told(Arc::clone(&self.0), caller, watch)))
     }
 
     async fn get_jwks(&self, _: Request<v1::GetJwksRequest>) -> Result<Response<v1::GetJwksResponse>, Status> {

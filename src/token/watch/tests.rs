@@ -153,6 +153,39 @@ async fn a_cursor_from_before_what_is_remembered_is_refused() {
 }
 
 #[tokio::test]
+async fn what_was_missed_and_is_overwritten_while_it_is_read_is_not_passed_over() {
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.learn(revocation(), at(10));
+    }
+    let mut watch = node.watch(Some(Cursor::at(at(10))), at(10)).unwrap();
+    for _ in 0..MISSED_AT_A_TIME {
+        assert!(matches!(watch.next().await, Ok(Event::Revocation(_))));
+    }
+    // What has expired is wanted by nobody, and what comes meanwhile comes by the row.
+    node.news.forget_expired(at(300));
+    assert_eq!(until_checkpoint(&mut watch).await.0, []);
+
+    let node = Node::new();
+    for _ in 0..1_000 {
+        node.learn(revocation(), at(10));
+    }
+    let mut watch = node.watch(Some(Cursor::at(at(10))), at(10)).unwrap();
+    assert!(matches!(watch.next().await, Ok(Event::Revocation(_))));
+    for _ in 0..RECENT {
+        node.learn(revocation(), at(11));
+    }
+    let mut told = 1;
+    let end = loop {
+        match watch.next().await {
+            Ok(_) => told += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((told, end), (MISSED_AT_A_TIME, WatchError::CursorTooOld));
+}
+
+#[tokio::test]
 async fn whoever_is_left_behind_is_told_so() {
     let node = Node::new();
     let mut watch = node.watch(None, at(0)).unwrap();

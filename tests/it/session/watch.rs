@@ -21,6 +21,7 @@ on_both_backends!(
     without_a_database_checkpoints_go_on_and_promise_nothing_new,
     a_watcher_is_told_that_its_node_leaves,
     there_are_only_so_many_watchers,
+    whoever_may_no_longer_call_is_told_nothing_more,
 );
 
 /// How long anything may take that ought to be there soon.
@@ -237,6 +238,39 @@ async fn there_are_only_so_many_watchers(backend: Backend) {
         assert!(began.elapsed() < PATIENCE, "a place is not free again");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    app.stop().await;
+}
+
+async fn whoever_may_no_longer_call_is_told_nothing_more(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let mut admin = app.node().admin();
+    let mut keys = Vec::new();
+    for name in ["deleted", "rotated"] {
+        let request = v1::CreateCallerRequest {
+            name: name.to_owned(),
+            permissions: vec![v1::Permission::Watch.into()],
+            ..Default::default()
+        };
+        let created = admin.create_caller(bearer(request, &app.api_key)).await.unwrap().into_inner();
+        keys.push((created.caller.unwrap().caller_id, created.api_key));
+    }
+    let mut watchers = Vec::new();
+    for (_, key) in &keys {
+        let mut watcher = Watcher::begin(app.node(), key, "").await.unwrap();
+        watcher.until_checkpoint().await;
+        watchers.push(watcher);
+    }
+    let mut other = Watcher::begin(app.node(), &app.api_key, "").await.unwrap();
+    let request = v1::DeleteCallerRequest { caller_id: keys[0].0.clone() };
+    admin.delete_caller(bearer(request, &app.api_key)).await.unwrap();
+    let request = v1::RotateCallerKeyRequest { caller_id: keys[1].0.clone(), ..Default::default() };
+    admin.rotate_caller_key(bearer(request, &app.api_key)).await.unwrap();
+    for watcher in &mut watchers {
+        let end = watcher.end().await;
+        assert_eq!((end.code, end.reason.as_str()), (Code::Unauthenticated, "API_KEY_INVALID"));
+    }
+    other.until_checkpoint().await;
+    other.until_checkpoint().await;
     app.stop().await;
 }
 
