@@ -159,7 +159,7 @@ async fn refused(refusal: Status, request: Request<Body>) -> Response<Body> {
 
 /// Reads what a refused call sends along. An answer before its end would reset the stream; what is still under way would then
 /// count as a fault of the connection, and after some dozens of those it would be closed, with everybody else's calls on it.
-async fn hear_out(mut body: Body) {
+pub(super) async fn hear_out(mut body: Body) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {

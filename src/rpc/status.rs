@@ -57,6 +57,10 @@ pub(crate) fn malformed() -> Status {
     status(Code::InvalidArgument, ErrorReason::MalformedRequest, message)
 }
 
+pub(crate) fn too_slow() -> Status {
+    status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the message took too long to arrive")
+}
+
 pub(crate) fn credentials_missing() -> Status {
     let message = "this needs an access token or an API key in `authorization`";
     status(Code::Unauthenticated, ErrorReason::CredentialsMissing, message)

@@ -4,42 +4,62 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::gate::hear_out;
 use super::status;
 
 /// What stands before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
+/// How long a message may be under way.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much is set aside for one before it has come.
+const SET_ASIDE: usize = 64 * 1024;
 
 static GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static OK: HeaderValue = HeaderValue::from_static("0");
 
-/// Reads the message of a call, of at most so many bytes. Nearly always it comes in one piece and is not copied.
+/// Reads the message of a call, of at most so many bytes. What is refused is heard out, as the gate does it.
 pub(super) async fn read(request: Request<Body>, most: usize) -> Result<Bytes, Status> {
     let (head, mut body) = request.into_parts();
-    let mut message = piece(&mut body).await?.unwrap_or_default();
+    match timeout(PATIENCE, message(&head.headers, &mut body, most)).await {
+        Ok(Ok(message)) => Ok(message),
+        Ok(Err(refusal)) => {
+            hear_out(body).await;
+            Err(refusal)
+        }
+        Err(_) => Err(status::too_slow()),
+    }
+}
+
+/// Nearly always a message comes in one piece and is not copied.
+async fn message(headers: &HeaderMap, body: &mut Body, most: usize) -> Result<Bytes, Status> {
+    let mut message = piece(body).await?.unwrap_or_default();
     while message.len() < PREFIX {
-        let next = piece(&mut body).await?.ok_or_else(status::malformed)?;
+        let next = piece(body).await?.ok_or_else(status::malformed)?;
         message = [message, next].concat().into();
     }
-    let whole = PREFIX + announced(&message, &head.headers, most)?;
+    let whole = PREFIX + announced(&message, headers, most)?;
     if message.len() < whole {
-        let mut joined = BytesMut::with_capacity(whole);
+        // What is announced need not come.
+        let mut joined = BytesMut::with_capacity(whole.min(SET_ASIDE));
         joined.put(message);
         while joined.len() < whole {
-            joined.put(piece(&mut body).await?.ok_or_else(status::malformed)?);
+            joined.put(piece(body).await?.ok_or_else(status::malformed)?);
         }
         message = joined.freeze();
     }
-    if message.len() > whole || piece(&mut body).await?.is_some() {
+    if message.len() > whole || piece(body).await?.is_some() {
         return Err(status::malformed());
     }
     message.advance(PREFIX);

@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
@@ -20,6 +22,8 @@ use crate::rpc::Link;
 pub(super) struct Connection {
     stream: Stream,
     link: Link,
+    /// None once the client has begun to speak.
+    silence: Option<Silence>,
     _counted: Counted,
 }
 
@@ -27,6 +31,23 @@ pub(super) struct Connection {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The time until a client has said as much as HTTP/2 begins with (RFC 9113 §3.4). Only after that is it asked now and then
+/// whether it is there.
+#[derive(Debug)]
+struct Silence {
+    until: Pin<Box<Sleep>>,
+    missing: usize,
+}
+
+impl Silence {
+    const LONGEST: Duration = Duration::from_secs(10);
+    const PREFACE: usize = 24;
+
+    fn begin() -> Self {
+        Self { until: Box::pin(tokio::time::sleep(Self::LONGEST)), missing: Self::PREFACE }
+    }
 }
 
 /// One of the open connections.
@@ -54,11 +75,13 @@ impl Connection {
         let address = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
         let link = Link { address: address.to_canonical(), names: Arc::default() };
         let Some(tls) = tls else {
-            return Ok(Some(Self { stream: Stream::Plain(stream), link, _counted: counted }));
+            let silence = Some(Silence::begin());
+            return Ok(Some(Self { stream: Stream::Plain(stream), link, silence, _counted: counted }));
         };
         Ok(tls.accept(Port::Grpc, stream).await.map(|stream| Self {
             link: Link { names: tls::client_names(stream.get_ref().1), ..link },
             stream: Stream::Tls(Box::new(stream)),
+            silence: Some(Silence::begin()),
             _counted: counted,
         }))
     }
@@ -74,7 +97,7 @@ impl Connected for Connection {
 
 macro_rules! on_stream {
     ($self:ident, $stream:ident => $work:expr) => {
-        match &mut $self.get_mut().stream {
+        match &mut $self.as_mut().get_mut().stream {
             Stream::Plain(plain) => {
                 let $stream = Pin::new(plain);
                 $work
@@ -88,18 +111,32 @@ macro_rules! on_stream {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_read(context, buffer))
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = on_stream!(self, stream => stream.poll_read(context, buffer));
+        let Some(silence) = &mut self.silence else { return polled };
+        if polled.is_pending() {
+            return silence.until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        silence.missing = silence.missing.saturating_sub(buffer.filled().len() - before);
+        if silence.missing == 0 {
+            self.silence = None;
+        }
+        polled
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         on_stream!(self, stream => stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -113,11 +150,11 @@ impl AsyncWrite for Connection {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_stream!(self, stream => stream.poll_flush(context))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_stream!(self, stream => stream.poll_shutdown(context))
     }
 }

@@ -1,11 +1,11 @@
 //! Floods on one connection: it is told to go away, and everybody else goes on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Backend, TestApp, on_both_backends};
+use crate::harness::{Backend, TestApp, figure, on_both_backends};
 
 on_both_backends!(rapid_resets_are_told_to_go_away, refusals_do_not_use_a_connection_up);
 
@@ -132,5 +132,67 @@ async fn refusals_do_not_use_a_connection_up(backend: Backend) {
     };
     tokio::time::timeout(Duration::from_secs(10), answered).await.expect("every call is answered");
     drop(stream);
+    app.stop().await;
+}
+
+/// N4: whoever connects and says nothing, or too little, is closed in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n4_silent_connections_are_closed() {
+    let app = TestApp::new(Backend::Embedded).await;
+    let count = figure(5_000, 200);
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for number in 0..count {
+        let mut stream = TcpStream::connect(app.node().grpc).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"PRI * HTTP/2.0").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    app.sign_in("09121234567").await;
+    let answered = began.elapsed();
+    for mut stream in silent {
+        let mut heard = Vec::new();
+        // Its settings come, and then nothing more.
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut heard)).await;
+        read.expect("a silent connection stays open").ok();
+    }
+    let closed = began.elapsed();
+    eprintln!(
+        "N4: {count} silent connections to the gRPC port; others answered by {answered:?}, all closed by {closed:?}"
+    );
+    assert!(closed < Duration::from_secs(20));
+    app.stop().await;
+}
+
+/// A message whose end does not come takes up a stream for a while, and not for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_does_not_end_is_given_up() {
+    let app = TestApp::new(Backend::Embedded).await;
+    let mut stream = TcpStream::connect(app.node().grpc).await.unwrap();
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let mut block = headers("/countersign.v1.TokenService/Introspect");
+    block.extend([vec![0x00], text("x-api-key"), text(&app.api_key)].concat());
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream.write_all(&frame(HEADERS, END_HEADERS, 1, &block)).await.unwrap();
+    // Four of the ten bytes that are announced.
+    stream.write_all(&frame(DATA, 0, 1, b"\0\0\0\0\x0aabcd")).await.unwrap();
+    let began = Instant::now();
+    let answered = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == HEADERS {
+                // Nothing but trailers: the call has failed.
+                break assert_eq!(head[4] & END_STREAM, END_STREAM);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("the call is still open");
+    assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
     app.stop().await;
 }
