@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::aws_lc_rs::digest::{Context, SHA256};
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
@@ -56,8 +57,7 @@ pub enum TlsError {
     Unfit(String),
 }
 
-/// What the files held when they were last read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the files hold. It is not to be printed: one of them is the key.
 struct Files {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -72,7 +72,8 @@ pub(super) struct Tls {
     web: bool,
     grpc: ArcSwap<ServerConfig>,
     http: ArcSwap<ServerConfig>,
-    seen: ArcSwap<Files>,
+    /// The hash of what the files held when they were last taken up.
+    seen: ArcSwap<[u8; 32]>,
 }
 
 /// One of the two ports.
@@ -92,7 +93,7 @@ impl Tls {
             web,
             grpc: ArcSwap::from_pointee(grpc),
             http: ArcSwap::from_pointee(http),
-            seen: ArcSwap::from_pointee(files),
+            seen: ArcSwap::from_pointee(files.digest()),
         })
     }
 
@@ -126,13 +127,14 @@ impl Tls {
     /// Takes up what has changed. A half-written pair of files fits not together, and is looked at again the next time.
     fn reload(&self) -> Result<bool, TlsError> {
         let files = Files::read(&self.settings)?;
-        if **self.seen.load() == files {
+        let digest = files.digest();
+        if **self.seen.load() == digest {
             return Ok(false);
         }
         let (grpc, http) = configs(&self.settings, self.web, &files)?;
         self.grpc.store(Arc::new(grpc));
         self.http.store(Arc::new(http));
-        self.seen.store(Arc::new(files));
+        self.seen.store(Arc::new(digest));
         Ok(true)
     }
 
@@ -177,6 +179,18 @@ impl Files {
             client_ca: settings.client_ca_file.as_deref().map(|path| read("tls.client_ca_file", path)).transpose()?,
         })
     }
+
+    fn digest(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        for file in [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()] {
+            let file = file.map(Vec::as_slice).unwrap_or_default();
+            context.update(&(file.len() as u64).to_be_bytes());
+            context.update(file);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
 }
 
 fn certificates(setting: &'static str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -215,6 +229,11 @@ fn configs(settings: &config::Tls, web: bool, files: &Files) -> Result<(ServerCo
         let mut config = builder
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|error| TlsError::Unfit(error.to_string()))?;
+        if authorities.is_some() {
+            // A session that is taken up again brings its certificate along, however long ago that was looked at.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     };

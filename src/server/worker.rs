@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
@@ -35,8 +35,11 @@ mod limits {
     /// Flow control: as much as a batch, and several at a time.
     pub(super) const STREAM_WINDOW: u32 = 1024 * 1024;
     pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-    /// The largest frame. A batch that comes in one is read where it lies, and no frame holds more than its window does.
-    pub(super) const FRAME: u32 = STREAM_WINDOW;
+    /// The largest frame. A batch that comes in one is read where it lies; but a frame is held until it is complete, whoever
+    /// sends it.
+    pub(super) const FRAME: u32 = 256 * 1024;
+    /// How many clients may shake hands at a time.
+    pub(super) const HANDSHAKES: usize = 1_024;
     /// How often a silent peer is asked whether it is there, and how long it may take to answer.
     pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
     pub(super) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
@@ -120,9 +123,12 @@ struct Arriving {
 impl Arriving {
     /// Takes each over on this event loop. None waits for another's handshake.
     async fn open(mut self, ready: mpsc::UnboundedSender<Connection>) {
+        let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
         while let Some(stream) = self.handed.recv().await {
+            let place = Arc::clone(&handshakes).acquire_owned().await;
             let (open, tls, ready) = (Arc::clone(&self.open), self.tls.clone(), ready.clone());
             let opening = async move {
+                let _place = place;
                 match Connection::open(stream, open, tls.as_deref()).await {
                     // A worker that is stopping takes no more.
                     Ok(Some(connection)) => drop(ready.send(connection)),
