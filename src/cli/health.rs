@@ -19,8 +19,9 @@ pub(super) struct Healthcheck {
     /// Where the server listens; by default where the configuration says.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
-    /// With `--address`, the file with the certificate that the server shows, where it speaks TLS; by default the one that the
-    /// configuration names.
+    /// With `--address`, the file with the certificate that the server must show, where it speaks TLS. By default the
+    /// configuration says whether it does, and any certificate will do: after a renewal the server shows the former one for a
+    /// while.
     #[arg(long, value_name = "FILE", requires = "address")]
     certificate: Option<PathBuf>,
     /// Which service to ask about; by default the whole server.
@@ -29,27 +30,29 @@ pub(super) struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// Who is to be asked, and the certificate that it must show.
-    pub(super) fn server(&self, config: Option<&Path>) -> Result<(SocketAddr, Option<PathBuf>), Failure> {
-        let (mut address, certificate) = match self.address {
-            Some(address) => (address, self.certificate.clone()),
+    /// Who is to be asked, and whether over TLS.
+    pub(super) fn server(&self, config: Option<&Path>) -> Result<(SocketAddr, bool), Failure> {
+        let (mut address, tls) = match self.address {
+            Some(address) => (address, self.certificate.is_some()),
             None => {
                 let config = load(config)?;
-                (config.grpc.listen, config.tls.map(|tls| tls.certificate_file))
+                (config.grpc.listen, config.tls.is_some())
             }
         };
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        Ok((address, certificate))
+        Ok((address, tls))
     }
 
-    pub(super) async fn run(self, address: SocketAddr, certificate: Option<PathBuf>) -> Result<(), Failure> {
+    pub(super) async fn run(self, address: SocketAddr, tls: bool) -> Result<(), Failure> {
         let failed = |cause: String| -> Failure { format!("{address} does not serve: {cause}").into() };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?.connect_timeout(PATIENCE).timeout(PATIENCE);
-        let channel = match certificate {
-            None => endpoint.connect().await,
-            Some(file) => endpoint.connect_with_connector(pinned::connector(address, &file)?).await,
+        let channel = if tls {
+            let connector = pinned::connector(address, self.certificate.as_deref())?;
+            endpoint.connect_with_connector(connector).await
+        } else {
+            endpoint.connect().await
         };
         let channel = channel.map_err(|error| failed(with_causes(&error)))?;
         let request = HealthCheckRequest { service: self.service };

@@ -99,8 +99,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Import(command) => block_on(command.run(configuration()?))?,
         Command::Purge => block_on(operate::purge(configuration()?))?,
         Command::Healthcheck(check) => {
-            let (address, certificate) = check.server(arguments.config.as_deref())?;
-            block_on(check.run(address, certificate))?;
+            let (address, tls) = check.server(arguments.config.as_deref())?;
+            block_on(check.run(address, tls))?;
         }
         Command::Descriptor => std::io::stdout().lock().write_all(crate::proto::DESCRIPTORS)?,
         Command::Token(command) => return command.run(),

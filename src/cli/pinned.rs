@@ -1,5 +1,5 @@
-//! A connection to a server that must show one certain certificate. Whoever has the file asks the very server that shows it,
-//! by whatever address, so that neither a name nor an authority has to be known.
+//! A connection to a server of one's own, over TLS, by whatever address: neither a name nor an authority has to be known. It
+//! must show one certain certificate, or any where none is named. Nothing secret is sent over it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,10 +19,10 @@ use tower::Service;
 
 use super::Failure;
 
-/// Accepts one certificate, by its bytes.
+/// Accepts one certificate, by its bytes, or any.
 #[derive(Debug)]
 struct Pinned {
-    certificate: CertificateDer<'static>,
+    certificate: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -35,7 +35,7 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if *shown == self.certificate {
+        if self.certificate.as_ref().is_none_or(|certificate| certificate == shown) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())
@@ -65,17 +65,19 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Connects to an address whose server must show the first certificate of a PEM file.
+/// Connects to an address whose server must show the first certificate of a PEM file, where there is one.
 pub(super) fn connector(
     address: SocketAddr,
-    certificate: &Path,
+    certificate: Option<&Path>,
 ) -> Result<
     impl Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Future: Send, Error = std::io::Error> + Send + 'static,
     Failure,
 > {
-    let unreadable =
-        |cause: &dyn std::fmt::Display| format!("{}: no certificate can be read: {cause}", certificate.display());
-    let certificate = CertificateDer::from_pem_file(certificate).map_err(|cause| unreadable(&cause))?;
+    let read = |path: &Path| {
+        CertificateDer::from_pem_file(path)
+            .map_err(|cause| format!("{}: no certificate can be read: {cause}", path.display()))
+    };
+    let certificate = certificate.map(read).transpose()?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pinned = Pinned { certificate, provider: Arc::clone(&provider) };
     let mut config = ClientConfig::builder_with_provider(provider)
