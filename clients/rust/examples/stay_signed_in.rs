@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use countersign_client::proto::v1::account_service_client::AccountServiceClient;
 use countersign_client::proto::v1::{self, identifier, login_request};
-use countersign_client::{Connection, FileStore, Session, SessionBuilder};
+use countersign_client::{Connection, FileStore, Resumed, Session, SessionBuilder};
 use tonic::transport::Endpoint;
 use tower::Layer;
 
@@ -30,9 +30,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let connection = Connection::to(url.clone()).connect()?;
     let builder = Session::builder(connection.clone(), FileStore::open(file)?);
-    let session = match builder.clone().resume().await? {
-        Some(session) => session,
-        None => sign_in(&connection, builder, phone).await?,
+    let session = match builder.resume().await? {
+        Resumed::Session(session) => session,
+        Resumed::Nothing(builder) => sign_in(&connection, builder, phone).await?,
     };
 
     // Calls to any service that takes these tokens go through the session, which sends the current one along.

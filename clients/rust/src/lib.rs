@@ -35,8 +35,8 @@ pub use self::protect::{ProtectLayer, Protected, TokenInterceptor};
 pub use self::refusal::{Refusal, Remedy, Unsure};
 pub use self::require::Require;
 pub use self::session::{
-    AccessToken, Attach, AttachLayer, FileStore, MemoryStore, Session, SessionBuilder, SessionEnded, SessionError,
-    Stored, TokenStore,
+    AccessToken, Attach, AttachLayer, FileStore, MemoryStore, Resumed, Session, SessionBuilder, SessionEnded,
+    SessionError, Stored, TokenStore,
 };
 pub use self::status::{reason, retry_after};
 pub use self::verifier::{Verifier, VerifierBuilder, WhenStale};

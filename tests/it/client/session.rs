@@ -9,7 +9,8 @@ use countersign::proto::v1 as server;
 use countersign_client::proto::v1;
 use countersign_client::proto::v1::account_service_client::AccountServiceClient;
 use countersign_client::{
-    Clock, FileStore, MemoryStore, Session, SessionBuilder, SessionEnded, SessionError, Stored, TokenStore, reason,
+    Clock, FileStore, MemoryStore, Resumed, Session, SessionBuilder, SessionEnded, SessionError, Stored, TokenStore,
+    reason,
 };
 use futures_util::future::join_all;
 use tower::Layer;
@@ -26,6 +27,7 @@ on_both_backends!(
     without_the_service_an_app_waits_and_goes_on,
     three_answers_end_a_session_and_no_other_does,
     what_cannot_be_kept_is_not_sent,
+    a_sign_in_that_cannot_be_kept_is_given_back,
     signing_out_survives_a_lost_answer,
     calls_carry_a_token_that_lives,
 );
@@ -48,6 +50,14 @@ fn builder(address: std::net::SocketAddr, store: impl TokenStore, clock: &Clock)
         .connect()
         .unwrap();
     Session::builder(connection, store).clock(clock.clone())
+}
+
+/// The session that is in the store.
+async fn resumed(builder: SessionBuilder) -> Session {
+    match builder.resume().await.unwrap() {
+        Resumed::Session(session) => session,
+        Resumed::Nothing(_) => panic!("nothing was kept"),
+    }
 }
 
 async fn generation(app: &TestApp, person: &Person) -> i64 {
@@ -165,7 +175,7 @@ async fn a_crash_before_the_answer_signs_nobody_out(backend: Backend) {
             let (path, clock, address) = (path.clone(), clock.clone(), wire.address);
             async move {
                 let store = FileStore::open(path).unwrap();
-                let session = builder(address, store, &clock).resume().await.unwrap().unwrap();
+                let session = resumed(builder(address, store, &clock)).await;
                 session.access_token().await
             }
         });
@@ -178,7 +188,7 @@ async fn a_crash_before_the_answer_signs_nobody_out(backend: Backend) {
         until("the file is free", async || FileStore::open(&path).is_ok()).await;
         let store = FileStore::open(&path).unwrap();
         assert!(store.load().unwrap().unwrap().pending.is_some());
-        let session = builder(wire.address, store, &clock).resume().await.unwrap().unwrap();
+        let session = resumed(builder(wire.address, store, &clock)).await;
         let token = session.access_token().await.unwrap();
         assert!(app.node().app().access.known(token.as_str()).is_ok());
         assert_eq!(generation(&app, &person).await, before + 1);
@@ -302,10 +312,38 @@ async fn what_cannot_be_kept_is_not_sent(backend: Backend) {
     assert!(kept.refresh_token == person.refresh_token && kept.pending.is_some());
     drop(session);
     app.advance(60);
-    let session = builder(app.node().grpc, store.clone(), &clock).resume().await.unwrap().unwrap();
+    let session = resumed(builder(app.node().grpc, store.clone(), &clock)).await;
     let token = session.access_token().await.unwrap();
     assert_eq!(generation(&app, &person).await, before + 1);
     assert!(app.is_active(token.as_str()).await);
+    app.stop().await;
+}
+
+async fn a_sign_in_that_cannot_be_kept_is_given_back(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let wire = Wire::to(app.node().grpc).await;
+    let clock = clock_of(&app);
+    let (first, second) = (newcomer(&app).await, newcomer(&app).await);
+    let store = Kept::default();
+    let Resumed::Nothing(empty) = builder(wire.address, store.clone(), &clock).resume().await.unwrap() else {
+        panic!("there is nothing yet")
+    };
+    drop(empty.begin(tokens(&first)).await.unwrap());
+
+    store.1.store(0b1, Ordering::SeqCst);
+    wire.cut();
+    let beginning = tokio::spawn(builder(wire.address, store.clone(), &clock).begin(tokens(&second)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(app.is_active(&second.access_token).await);
+    wire.mend();
+    let error = beginning.await.unwrap().unwrap_err();
+    assert!(matches!(error, SessionError::Store(_)), "{error}");
+    assert!(!app.is_active(&second.access_token).await);
+    refresh(&app, &second.refresh_token).await.unwrap_err();
+    // What was kept before is still there, and counts.
+    let token = resumed(builder(wire.address, store, &clock)).await.access_token().await.unwrap();
+    assert_eq!(token.as_str(), first.access_token);
+    assert!(app.is_active(&first.access_token).await);
     app.stop().await;
 }
 

@@ -29,12 +29,14 @@ use crate::refusal::DOMAIN;
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// use countersign_client::{Connection, FileStore, Session};
+/// use countersign_client::{Connection, FileStore, Resumed, Session};
 ///
 /// let connection = Connection::to("https://auth.example.com").connect()?;
 /// let builder = Session::builder(connection, FileStore::open("session.json")?);
-/// let Some(session) = builder.resume().await? else {
-///     return Err("sign in first, and hand what comes back to `begin`".into());
+/// # let tokens_of_a_sign_in = Default::default();
+/// let session = match builder.resume().await? {
+///     Resumed::Session(session) => session,
+///     Resumed::Nothing(builder) => builder.begin(tokens_of_a_sign_in).await?,
 /// };
 /// let token = session.access_token().await?;
 /// println!("good until {}", token.expires_at());
@@ -68,8 +70,8 @@ struct State {
     quiet_until: i64,
 }
 
-/// How a session is to be kept.
-#[derive(Clone)]
+/// How a session is to be kept. There are no copies of it, as two sessions that refreshed one pair of tokens would take each
+/// other for thieves.
 pub struct SessionBuilder {
     connection: Connection,
     store: Arc<dyn TokenStore>,
@@ -78,6 +80,16 @@ pub struct SessionBuilder {
     least: Duration,
     patience: Duration,
     client: Option<v1::ClientContext>,
+}
+
+/// What was in the store.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an app has one, once, and takes it apart at once")]
+pub enum Resumed {
+    /// A session, which goes on.
+    Session(Session),
+    /// Nothing: somebody has to sign in first, for [`SessionBuilder::begin`].
+    Nothing(SessionBuilder),
 }
 
 /// An access token to send as `authorization: Bearer …`.
@@ -116,7 +128,7 @@ pub enum SessionError {
     /// The service refused for a reason that has nothing to do with the session, such as a wrong API key. Nothing is lost.
     #[error("the service refused: {0}")]
     Refused(Status),
-    /// The tokens cannot be kept, so that nothing was sent.
+    /// The tokens cannot be kept, so that nothing was sent; what a sign-in had just brought was given back.
     #[error("the tokens cannot be kept: {0}")]
     Store(#[source] Arc<io::Error>),
 }
@@ -232,18 +244,27 @@ impl SessionBuilder {
         self
     }
 
-    /// Begins with the tokens that a sign-in has just brought.
+    /// Begins with the tokens that a sign-in has just brought. Where they cannot be kept they are signed out, so that no
+    /// session is left behind that nobody knows of.
     pub async fn begin(self, tokens: v1::Tokens) -> Result<Session, SessionError> {
         let stored = Stored::of(tokens, self.clock.now());
         let session = self.with(stored.clone());
-        session.0.save(stored).await?;
-        Ok(session)
+        match session.0.save(stored).await {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.0.give_back().await;
+                Err(error)
+            }
+        }
     }
 
     /// Goes on with what is in the store, if there is anything.
-    pub async fn resume(self) -> Result<Option<Session>, SessionError> {
+    pub async fn resume(self) -> Result<Resumed, SessionError> {
         let store = Arc::clone(&self.store);
-        Ok(refresh::blocking(move || store.load()).await?.map(|stored| self.with(stored)))
+        Ok(match refresh::blocking(move || store.load()).await? {
+            Some(stored) => Resumed::Session(self.with(stored)),
+            None => Resumed::Nothing(self),
+        })
     }
 
     fn with(self, stored: Stored) -> Session {

@@ -131,8 +131,20 @@ impl Shared {
         }
     }
 
-    /// Tries again what may work next time, for as long as there is patience.
+    /// Tries as long as there is patience, and forgets the tokens where the answer is that the session has ended.
     async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, SessionError>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let outcome = self.again_and_again(call).await;
+        if let Err(SessionError::Ended(ended)) = outcome {
+            self.end(ended).await;
+        }
+        outcome
+    }
+
+    /// Tries again what may work next time, for as long as there is patience.
+    async fn again_and_again<T, F>(&self, call: impl Fn() -> F) -> Result<T, SessionError>
     where
         F: Future<Output = Result<T, Status>>,
     {
@@ -144,7 +156,6 @@ impl Shared {
                 Err(status) => status,
             };
             if let Some(ended) = SessionEnded::told_by(&status) {
-                self.end(ended).await;
                 return Err(ended.into());
             }
             if !may_work_next_time(&status) {
@@ -168,19 +179,31 @@ impl Shared {
             }
             state.stored.refresh_token.clone()
         };
+        self.leave(refresh_token).await?;
+        self.end(SessionEnded::SignedOut).await;
+        Ok(())
+    }
+
+    /// Signs out what could not be kept. The store is left alone: what it holds is another session's.
+    pub(super) async fn give_back(&self) {
+        let refresh_token = self.state.lock().stored.refresh_token.clone();
+        if let Err(error) = self.leave(refresh_token).await {
+            tracing::warn!(%error, "the session whose tokens cannot be kept could not be ended, and goes on unused");
+        }
+    }
+
+    /// Ends the session at the service.
+    async fn leave(&self, refresh_token: String) -> Result<(), SessionError> {
         let request = v1::LogoutRequest { refresh_token };
         let left = self
-            .patiently(|| {
+            .again_and_again(|| {
                 let request = request.clone();
                 async move { self.connection.answer(self.connection.auth().logout(request)).await }
             })
             .await;
         match left {
             // It had ended before.
-            Ok(_) | Err(SessionError::Ended(_)) => {
-                self.end(SessionEnded::SignedOut).await;
-                Ok(())
-            }
+            Ok(_) | Err(SessionError::Ended(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
