@@ -69,10 +69,10 @@ impl Identity {
         self.scopes().any(|own| own == scope)
     }
 
-    /// What the person may do, as services understand it.
+    /// What the person may do, as services understand it. Visitors have no roles, whatever their token says.
     #[must_use]
     pub fn roles(&self) -> &[String] {
-        &self.claims_read().roles
+        if self.is_anonymous() { &[] } else { &self.claims_read().roles }
     }
 
     /// Whether the person has this role.

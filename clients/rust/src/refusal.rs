@@ -36,6 +36,9 @@ pub enum Refusal {
     /// The person does not have a role that is wanted.
     #[error("the person lacks the role `{0}`")]
     Role(String),
+    /// The person has none of the roles of which one is wanted.
+    #[error("the person has none of the roles {0:?}")]
+    AnyRole(Vec<String>),
     /// Nobody can tell now.
     #[error(transparent)]
     Unsure(#[from] Unsure),
@@ -78,7 +81,7 @@ impl Refusal {
     pub const fn remedy(&self) -> Remedy {
         match self {
             Self::Missing | Self::Invalid(_) | Self::Revoked => Remedy::Authenticate,
-            Self::Anonymous | Self::Scope(_) | Self::Role(_) => Remedy::Nothing,
+            Self::Anonymous | Self::Scope(_) | Self::Role(_) | Self::AnyRole(_) => Remedy::Nothing,
             Self::Unsure(_) => Remedy::Retry,
         }
     }
@@ -95,7 +98,7 @@ impl Refusal {
             Self::Invalid(_) | Self::Revoked => {
                 (Code::Unauthenticated, ErrorReason::AccessTokenInvalid, "the access token does not count")
             }
-            Self::Anonymous | Self::Scope(_) | Self::Role(_) => {
+            Self::Anonymous | Self::Scope(_) | Self::Role(_) | Self::AnyRole(_) => {
                 (Code::PermissionDenied, ErrorReason::PermissionDenied, "this caller may not do that")
             }
             Self::Unsure(_) => (
@@ -128,7 +131,9 @@ impl Refusal {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#));
             }
             Self::Scope(scope) => drop(headers.insert(WWW_AUTHENTICATE, lacking(scope))),
-            Self::Anonymous | Self::Role(_) => drop(headers.insert(WWW_AUTHENTICATE, insufficient())),
+            Self::Anonymous | Self::Role(_) | Self::AnyRole(_) => {
+                drop(headers.insert(WWW_AUTHENTICATE, insufficient()));
+            }
             Self::Unsure(_) => drop(headers.insert(RETRY_AFTER, HeaderValue::from(SOON.as_secs()))),
         }
         response
@@ -190,6 +195,13 @@ mod tests {
             ),
             (
                 Refusal::Role("staff".to_owned()),
+                Code::PermissionDenied,
+                "PERMISSION_DENIED",
+                403,
+                r#"Bearer error="insufficient_scope""#,
+            ),
+            (
+                Refusal::AnyRole(vec!["staff".to_owned(), "admin".to_owned()]),
                 Code::PermissionDenied,
                 "PERMISSION_DENIED",
                 403,

@@ -9,13 +9,15 @@ use crate::refusal::Refusal;
 /// use countersign_client::Require;
 ///
 /// let reading = Require::new().scope("orders.read").role("staff");
+/// let helping = Require::new().any_role(["support", "admin"]);
 /// let browsing = Require::new().audience("shop").anonymous_allowed();
-/// # drop((reading, browsing));
+/// # drop((reading, helping, browsing));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Require {
     scopes: Vec<String>,
     roles: Vec<String>,
+    any_roles: Vec<Vec<String>>,
     audience: Option<String>,
     anonymous: bool,
 }
@@ -34,10 +36,19 @@ impl Require {
         self
     }
 
-    /// That the person has this role. Of several all are required.
+    /// That the person has this role. Of several all are required; where one of them is enough, see [`Self::any_role`].
+    /// Visitors have no roles.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.roles.push(role.into());
+        self
+    }
+
+    /// That the person has one of these roles, as `roles` at a gateway means it. If there are none, nobody passes. Of several
+    /// such lists, and of what [`Self::role`] names besides, all are required.
+    #[must_use]
+    pub fn any_role(mut self, roles: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.any_roles.push(roles.into_iter().map(Into::into).collect());
         self
     }
 
@@ -67,8 +78,11 @@ impl Require {
         if let Some(scope) = self.scopes.iter().find(|scope| !identity.has_scope(scope)) {
             return Err(Refusal::Scope(scope.clone()));
         }
-        match self.roles.iter().find(|role| !identity.has_role(role)) {
-            Some(role) => Err(Refusal::Role(role.clone())),
+        if let Some(role) = self.roles.iter().find(|role| !identity.has_role(role)) {
+            return Err(Refusal::Role(role.clone()));
+        }
+        match self.any_roles.iter().find(|roles| !roles.iter().any(|role| identity.has_role(role))) {
+            Some(roles) => Err(Refusal::AnyRole(roles.clone())),
             None => Ok(()),
         }
     }

@@ -149,6 +149,29 @@ async fn what_is_required_is_held_against_the_token(backend: Backend) {
     let lacking = Some(Refusal::Scope("orders".to_owned()));
     assert_eq!(refused(&person, Require::new().scope("orders.read").scope("orders")), lacking);
     assert_eq!(refused(&person, Require::new().role("staff")), Some(Refusal::Role("staff".to_owned())));
+
+    // Of roles all are required, or one of a list, as is said.
+    let with_roles = |token: &str, anon: bool| {
+        let mut claims = claims(&app, token);
+        (claims.roles, claims.anon) = (vec!["staff".to_owned(), "support".to_owned()], anon);
+        signed(&app, ACCESS_TOKEN_TYPE, &claims)
+    };
+    let staff = with_roles(&person, false);
+    assert_eq!(refused(&staff, Require::new().role("staff").role("support")), None);
+    let lacking = Some(Refusal::Role("admin".to_owned()));
+    assert_eq!(refused(&staff, Require::new().role("staff").role("admin")), lacking);
+    assert_eq!(refused(&staff, Require::new().any_role(["admin", "staff"])), None);
+    let none_of = |roles: &[&str]| Some(Refusal::AnyRole(roles.iter().map(|role| (*role).to_owned()).collect()));
+    assert_eq!(refused(&staff, Require::new().any_role(["admin", "owner"])), none_of(&["admin", "owner"]));
+    assert_eq!(refused(&staff, Require::new().any_role(["staff"]).any_role(["admin"])), none_of(&["admin"]));
+    assert_eq!(refused(&staff, Require::new().any_role([""; 0])), none_of(&[]));
+    // A visitor has no roles, whatever the token says.
+    let odd = with_roles(&visitor, true);
+    assert_eq!(refused(&odd, anybody()), None);
+    assert_eq!(refused(&odd, anybody().role("staff")), Some(Refusal::Role("staff".to_owned())));
+    assert_eq!(refused(&odd, anybody().any_role(["staff"])), none_of(&["staff"]));
+    assert_eq!(verifier.verify(&odd, &anybody()).unwrap().roles(), [""; 0]);
+
     let elsewhere = Some(Refusal::Invalid(Rejection::WrongAudience));
     assert_eq!(refused(&person, Require::new().audience("orders")), elsewhere);
     assert_eq!(refused(&visitor, Require::new()), Some(Refusal::Anonymous));
