@@ -13,6 +13,8 @@
 //! curl -i http://127.0.0.1:8090/orders
 //! ```
 
+use std::time::Duration;
+
 use axum::routing::get;
 use axum::{Extension, Router};
 use countersign_client::{Connection, Identity, Require, Verifier};
@@ -28,6 +30,8 @@ async fn shop(Extension(identity): Extension<Identity>) -> String {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // The verifier says in its log what keeps it from judging, such as a wrong API key.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut arguments = std::env::args().skip(1);
     let api_key = arguments.next().ok_or("usage: protected_axum API_KEY [URL] [LISTEN]")?;
     let url = arguments.next().unwrap_or_else(|| "http://127.0.0.1:50051".to_owned());
@@ -36,7 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let connection = Connection::to(url).api_key(api_key).connect()?;
     // The development server's issuer and audience (`token.issuer`, `token.audience`).
     let verifier = Verifier::builder(connection, "http://127.0.0.1:8080", "countersign").start();
-    verifier.ready().await;
+    tokio::time::timeout(Duration::from_secs(10), verifier.ready())
+        .await
+        .map_err(|_| "cannot judge any token after 10 s; the log above says why")?;
 
     let app = Router::new()
         .route("/orders", get(orders).layer(verifier.protect(Require::new())))

@@ -1,18 +1,22 @@
 //! What a verifier does while it cannot know: it judges from memory within the bound, and past it asks or refuses. It never
 //! accepts.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use countersign::proto::v1;
 use countersign_client::{Refusal, Require, Unsure, Verifier, WhenStale};
 
 use super::{advance, anybody, builder, clock_of, connect, ready, refused_after, verifier};
-use crate::harness::{Backend, TestApp, Wire, figure, on_both_backends};
+use crate::harness::{Backend, TestApp, Wire, bearer, figure, on_both_backends};
 use crate::session::{log_out, newcomer};
 
 on_both_backends!(
     without_the_service_memory_judges_within_the_bound_only,
     past_the_bound_the_service_is_asked,
+    whoever_may_not_ask_is_told_so_once,
     a_clock_that_is_set_back_makes_nothing_fresh,
     a_node_without_its_database_makes_verifiers_stale,
 );
@@ -87,6 +91,34 @@ async fn past_the_bound_the_service_is_asked(backend: Backend) {
     // What is required besides is held against it all the same.
     let lacking = Refusal::Scope("orders.read".to_owned());
     assert_eq!(asking.check(&person, &Require::new().scope("orders.read")).await.unwrap_err(), lacking);
+    app.stop().await;
+}
+
+async fn whoever_may_not_ask_is_told_so_once(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let permissions = vec![v1::Permission::Watch.into()];
+    let request = v1::CreateCallerRequest { name: "orders".to_owned(), permissions, ..Default::default() };
+    let caller = app.node().admin().create_caller(bearer(request, &app.api_key)).await.unwrap().into_inner();
+    let clock = clock_of(&app);
+    let watching = connect(app.node().grpc, &caller.api_key);
+    let verifier = builder(watching, &clock).when_stale(WhenStale::Introspect).start();
+    ready(&verifier).await;
+    let person = newcomer(&app).await.access_token;
+    verifier.check(&person, &anybody()).await.unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = Arc::new(File::create(&path).unwrap());
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_writer(log).finish();
+    // With one subscriber alone, tracing lets whichever thread passes a line first decide whether it is of interest.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    clock.advance(TimeDelta::seconds(6));
+    for _ in 0..3 {
+        assert_eq!(verifier.check(&person, &anybody()).await.unwrap_err(), Refusal::Unsure(Unsure::Away));
+    }
+    let said = std::fs::read_to_string(path).unwrap();
+    assert_eq!(said.matches("the caller needs the permission `introspect`").count(), 1, "{said}");
     app.stop().await;
 }
 

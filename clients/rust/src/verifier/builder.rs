@@ -1,6 +1,7 @@
 //! How a verifier is to be. Owns the defaults.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use countersign_token::{MAX_LEEWAY_SECONDS, Remembered};
@@ -119,6 +120,7 @@ impl VerifierBuilder {
         let core = Arc::new(Core {
             keys: Keys::new(self.keys_every, self.keys_max_age),
             revocations: Revocations::default(),
+            barred: AtomicBool::new(false),
             remembered: Remembered::new(self.remembered),
             connection: self.connection,
             issuer: self.issuer,

@@ -10,11 +10,13 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign_token::{Expected, Rejection, Remembered};
 use tokio::task::JoinHandle;
+use tonic::{Code, Status};
 
 pub use self::builder::{VerifierBuilder, WhenStale};
 use self::keys::Keys;
@@ -71,6 +73,8 @@ struct Core {
     remembered: Remembered<()>,
     keys: Keys,
     revocations: Revocations,
+    /// Whether it has been said that the service does not let this caller ask, so that it is not said with each token.
+    barred: AtomicBool,
 }
 
 /// Somebody whose token counts by itself.
@@ -121,6 +125,9 @@ impl Verifier {
     }
 
     /// Waits until tokens can be judged: until keys and a first snapshot of revocations are there.
+    ///
+    /// This is without end where they never come, as with a wrong API key, or for a caller without the permission `watch`;
+    /// the log says so at the level of errors. Put a limit to it ([`tokio::time::timeout`]) where somebody waits for the start.
     pub async fn ready(&self) {
         let core = &self.0.core;
         let (mut keys, mut told) = (core.keys.outcomes(), core.revocations.told());
@@ -219,10 +226,22 @@ impl Core {
             ..Default::default()
         };
         let answer = self.connection.answer(self.connection.tokens().introspect(request)).await.map_err(|status| {
-            tracing::debug!(code = ?status.code(), message = status.message(), "no introspection");
+            self.complain(&status);
             Unsure::Away
         })?;
+        self.barred.store(false, Ordering::Relaxed);
         // All else was judged here. What the service holds against it can only be that it was taken back.
         if answer.active { Ok(identity) } else { Err(Refusal::Revoked) }
+    }
+
+    /// Says why there was no answer. What an operator has to mend is said aloud, once until an answer comes.
+    fn complain(&self, status: &Status) {
+        let code = status.code();
+        let barred = matches!(code, Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented);
+        if barred && !self.barred.swap(true, Ordering::Relaxed) {
+            tracing::error!(?code, "tokens cannot be asked about; the caller needs the permission `introspect`");
+        } else {
+            tracing::debug!(?code, message = status.message(), "no introspection");
+        }
     }
 }

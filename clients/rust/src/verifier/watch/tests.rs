@@ -1,6 +1,7 @@
 //! What a reader makes of each event, without a stream.
 
-use chrono::TimeDelta;
+use std::sync::atomic::AtomicBool;
+
 use countersign_token::{AccessClaims, AccountId, Known, Remembered, SessionId, SigningPair, TokenId};
 use tonic::transport::Endpoint;
 
@@ -36,6 +37,7 @@ fn core() -> Core {
         remembered: Remembered::new(10),
         keys: Keys::new(Duration::from_secs(30), Duration::from_hours(1)),
         revocations: Revocations::default(),
+        barred: AtomicBool::new(false),
     }
 }
 
