@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use countersign_token::{Revocation, Target};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status, Streaming};
@@ -17,6 +17,9 @@ use crate::status::{reason, retry_after};
 
 /// After so many heartbeats that did not come the stream is taken for dead.
 const MISSED: u32 = 3;
+/// A cursor that lies further ahead of this clock comes from a node whose clock is fast. What other nodes take back before that
+/// moment would be left out if one went on from there.
+const AHEAD: TimeDelta = TimeDelta::seconds(5);
 /// How often what has expired is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 
@@ -161,7 +164,7 @@ impl Reader {
                 let as_of = checkpoint.as_of.as_ref().and_then(moment);
                 let as_of = as_of.ok_or_else(|| Status::data_loss("a checkpoint without a time"))?;
                 if self.complete(core, as_of) {
-                    self.cursor = Some(checkpoint.cursor);
+                    self.cursor = (as_of - core.clock.now() <= AHEAD).then_some(checkpoint.cursor);
                 }
                 Ok(Told::Checkpoint)
             }

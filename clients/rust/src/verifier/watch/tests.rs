@@ -156,6 +156,22 @@ async fn what_is_too_old_to_be_trusted_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_fast_clocks_cursor_is_not_kept() {
+    let (core, mut reader) = (core(), Reader::default());
+    for (as_of, kept) in [(0, true), (5, true), (6, false), (3_600, false)] {
+        for event in [begin(), checkpoint("a", as_of)] {
+            reader.take(&core, event).unwrap();
+        }
+        assert_eq!(reader.cursor.is_some(), kept, "{as_of} s ahead");
+    }
+    // Nor is one from before: the next stream begins with a snapshot, and goes on from there.
+    for event in [begin(), checkpoint("b", 1)] {
+        reader.take(&core, event).unwrap();
+    }
+    assert_eq!((reader.cursor.as_deref(), core.revocations.view().as_of()), (Some("b"), at(1)));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_ends_the_stream() {
     let (core, mut reader) = (core(), Reader::default());
     let target = |target| v1::Revocation { target, revoked_at: Some(timestamp(0)), expires_at: Some(timestamp(600)) };
