@@ -1,4 +1,5 @@
-//! Which web sites' pages may read answers (CORS): an exact list, and nothing that is merely reflected.
+//! Which web sites' pages may read answers (CORS) and act through people's cookies: an exact list, and nothing that is merely
+//! reflected.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -82,6 +83,18 @@ impl Cors {
     }
 }
 
+/// Whether cookies count that come along with a request which names these origins. A browser sends them by itself, whosever page
+/// it is that sends the request; but it names the page's site with all that could change something. What names none is a
+/// program's, or a link that somebody follows.
+#[must_use]
+pub fn trusts_cookies<'o>(web: &config::Web, mut origins: impl Iterator<Item = &'o [u8]>) -> bool {
+    match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => web.allowed_origins.iter().any(|listed| listed.as_bytes() == origin),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +127,17 @@ mod tests {
         twice.append(ORIGIN, "https://app.example".parse().unwrap());
         assert_eq!(cors.origin(&twice), Site::Stranger);
         assert_eq!(cors.origin(&HeaderMap::new()), Site::Nowhere);
+    }
+
+    #[test]
+    fn cookies_count_for_listed_sites_and_where_none_is_named() {
+        let allowed_origins = vec!["https://app.example".to_owned()];
+        let web = config::Web { grpc_web: false, allowed_origins, allow_credentials: false };
+        let trusts = |origins: &[&str]| trusts_cookies(&web, origins.iter().map(|origin| origin.as_bytes()));
+        assert!(trusts(&[]) && trusts(&["https://app.example"]));
+        for other in ["https://other.example", "https://APP.example", "null", "", "https://app.example "] {
+            assert!(!trusts(&[other]), "{other}");
+        }
+        assert!(!trusts(&["https://app.example", "https://app.example"]));
     }
 }

@@ -13,6 +13,7 @@ use super::View;
 use super::client::gateway;
 use super::fault::{Fault, refused};
 use crate::app::App;
+use crate::cors::trusts_cookies;
 use crate::gateway::{self, Identity, Needs, Presented, Refusal, Unreadable, Verdict, cookie};
 
 /// Answers with 200 and who it is, or with why not.
@@ -49,7 +50,9 @@ fn presented<'h>(headers: &'h HeaderMap, app: &App) -> Presented<'h> {
     let cookies = &app.config.cookies;
     let mut texts = headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok());
     let mut in_cookie = || texts.find_map(|text| cookie(text, &cookies.access));
-    authorization.or_cookie(if cookies.set_cookies { in_cookie() } else { None })
+    let origins = headers.get_all(header::ORIGIN).into_iter().map(HeaderValue::as_bytes);
+    let has_cookies = cookies.set_cookies && trusts_cookies(&app.config.web, origins);
+    authorization.or_cookie(if has_cookies { in_cookie() } else { None })
 }
 
 fn passes(identity: &Identity) -> Response {

@@ -1,36 +1,44 @@
 //! Tokens in cookies, for browsers: set and cleared in the metadata of answers, read from the metadata of requests. A script
-//! in the page sees neither. Off unless configured.
+//! in the page sees neither. Off unless configured, and not for pages of sites that are not on the list (`cors`).
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, ORIGIN};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
 use super::convert;
+use super::peer::Peer;
 use crate::app::App;
 use crate::config::Cookies;
+use crate::cors::trusts_cookies;
 use crate::gateway::cookie;
 use crate::proto::v1;
 use crate::session::TokenPair;
 
 /// An answer that signs somebody in: the tokens are in its message, and in cookies where those are configured.
-pub(super) fn signed_in<T>(message: T, app: &App, pair: &TokenPair) -> Response<T> {
+pub(super) fn signed_in<T>(message: T, app: &App, peer: &Peer, pair: &TokenPair) -> Response<T> {
     let mut response = Response::new(message);
-    set(response.metadata_mut(), &app.config.cookies, pair, app.clock.now());
+    if peer.has_cookies {
+        set(response.metadata_mut(), &app.config.cookies, pair, app.clock.now());
+    }
     response
 }
 
 /// An answer after which the client's session is over.
-pub(super) fn signed_out<T>(message: T, app: &App) -> Response<T> {
+pub(super) fn signed_out<T>(message: T, app: &App, peer: &Peer) -> Response<T> {
     let mut response = Response::new(message);
-    clear(response.metadata_mut(), &app.config.cookies);
+    if peer.has_cookies {
+        clear(response.metadata_mut(), &app.config.cookies);
+    }
     response
 }
 
 /// A refusal that says that what the cookies hold is worth nothing any more.
-pub(super) fn worthless(mut refusal: Status, app: &App) -> Status {
-    clear(refusal.metadata_mut(), &app.config.cookies);
+pub(super) fn worthless(mut refusal: Status, app: &App, peer: &Peer) -> Status {
+    if peer.has_cookies {
+        clear(refusal.metadata_mut(), &app.config.cookies);
+    }
     refusal
 }
 
@@ -40,14 +48,20 @@ pub(super) fn hidden(pair: &TokenPair, now: DateTime<Utc>) -> v1::Tokens {
     v1::Tokens { access_token: String::new(), refresh_token: String::new(), ..convert::tokens(pair, now) }
 }
 
+/// Whether cookies are taken from whoever sends these metadata, and given to them.
+pub(super) fn are_for(headers: &HeaderMap, app: &App) -> bool {
+    let origins = headers.get_all(ORIGIN).into_iter().map(http::HeaderValue::as_bytes);
+    app.config.cookies.set_cookies && trusts_cookies(&app.config.web, origins)
+}
+
 /// The access token that came in a cookie.
-pub(super) fn access_token<'a>(headers: &'a HeaderMap, cookies: &Cookies) -> Option<&'a str> {
-    if cookies.set_cookies { value(headers, &cookies.access) } else { None }
+pub(super) fn access_token<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
+    if are_for(headers, app) { value(headers, &app.config.cookies.access) } else { None }
 }
 
 /// The refresh token that came in a cookie.
-pub(super) fn refresh_token<'a>(metadata: &'a MetadataMap, cookies: &Cookies) -> Option<&'a str> {
-    if cookies.set_cookies { value(metadata.as_ref(), &cookies.refresh) } else { None }
+pub(super) fn refresh_token<'a>(metadata: &'a MetadataMap, app: &App, peer: &Peer) -> Option<&'a str> {
+    if peer.has_cookies { value(metadata.as_ref(), &app.config.cookies.refresh) } else { None }
 }
 
 /// A cookie's value. HTTP/2 may bring each cookie in a header of its own (RFC 9113 §8.2.3).
@@ -57,19 +71,14 @@ fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn set(metadata: &mut MetadataMap, cookies: &Cookies, pair: &TokenPair, now: DateTime<Utc>) {
-    if !cookies.set_cookies {
-        return;
-    }
     let lasts = |until: DateTime<Utc>| (until - now).num_seconds().max(0);
     append(metadata, cookies, &cookies.access, pair.access.token.expose(), lasts(pair.access.expires_at));
     append(metadata, cookies, &cookies.refresh, pair.refresh_token.expose(), lasts(pair.refresh_expires_at));
 }
 
 fn clear(metadata: &mut MetadataMap, cookies: &Cookies) {
-    if cookies.set_cookies {
-        append(metadata, cookies, &cookies.access, "", 0);
-        append(metadata, cookies, &cookies.refresh, "", 0);
-    }
+    append(metadata, cookies, &cookies.access, "", 0);
+    append(metadata, cookies, &cookies.refresh, "", 0);
 }
 
 fn append(metadata: &mut MetadataMap, cookies: &Cookies, name: &str, value: &str, seconds: i64) {

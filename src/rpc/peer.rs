@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub holder: Option<Holder>,
     /// Whether something came along as a credential that is none.
     pub refused: Option<Refused>,
+    /// Whether cookies are taken from it, and given to it.
+    pub has_cookies: bool,
     /// The other end of the connection.
     pub address: IpAddr,
     /// What it calls this request: the metadata `x-request-id`, or empty.
@@ -66,7 +68,8 @@ impl Peer {
     /// Who sends these metadata over this connection, as far as memory tells.
     pub(crate) fn recognise(app: &App, metadata: &HeaderMap, link: &Link) -> Self {
         let (address, request_id) = (link.address, request_id(metadata));
-        let mut peer = Self { caller: None, holder: None, refused: None, address, request_id };
+        let has_cookies = cookies::are_for(metadata, app);
+        let mut peer = Self { caller: None, holder: None, refused: None, has_cookies, address, request_id };
         if let Some(key) = metadata.get(&API_KEY) {
             peer.note_key(app, key.to_str().unwrap_or_default());
         }
@@ -76,7 +79,7 @@ impl Peer {
                 Some(token) => peer.note_token(app, token),
                 None => peer.refused = peer.refused.or(Some(Refused::AccessToken)),
             }
-        } else if let Some(token) = cookies::access_token(metadata, &app.config.cookies) {
+        } else if let Some(token) = cookies::access_token(metadata, app) {
             peer.note_token(app, token);
         }
         // A key says more exactly who calls, so that several callers may share a machine and its certificate.
@@ -155,6 +158,6 @@ fn request_id(metadata: &HeaderMap) -> String {
 pub(crate) fn access_token<'a>(headers: &'a HeaderMap, app: &App) -> Option<&'a str> {
     match headers.get(&AUTHORIZATION) {
         Some(credential) => credential.to_str().ok().and_then(bearer),
-        None => cookies::access_token(headers, &app.config.cookies),
+        None => cookies::access_token(headers, app),
     }
 }

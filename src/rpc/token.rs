@@ -25,19 +25,19 @@ impl TokenService for Token {
         let mut faults = Faults::default();
         let (client, request_id) = faults.intent(message.client.as_ref(), &message.request_id, peer);
         faults.none()?;
-        let cookie = cookies::refresh_token(request.metadata(), &self.0.config.cookies);
+        let cookie = cookies::refresh_token(request.metadata(), &self.0, peer);
         let cookie = cookie.filter(|_| message.refresh_token.is_empty());
         let token = cookie.unwrap_or(&message.refresh_token);
         let pair = match self.0.sessions.refresh(token, &client, request_id).await {
             Ok(pair) => pair,
             Err(error @ (RefreshError::Invalid | RefreshError::Reused | RefreshError::Ended)) => {
-                return Err(cookies::worthless(error.into(), &self.0));
+                return Err(cookies::worthless(error.into(), &self.0, peer));
             }
             Err(error) => return Err(error.into()),
         };
         let now = self.0.clock.now();
         let tokens = if cookie.is_some() { cookies::hidden(&pair, now) } else { convert::tokens(&pair, now) };
-        Ok(cookies::signed_in(v1::RefreshResponse { tokens: Some(tokens) }, &self.0, &pair))
+        Ok(cookies::signed_in(v1::RefreshResponse { tokens: Some(tokens) }, &self.0, peer, &pair))
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {

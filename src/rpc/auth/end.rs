@@ -16,7 +16,7 @@ pub(super) async fn logout(
 ) -> Result<Response<v1::LogoutResponse>, Status> {
     let peer = Peer::of(&request)?.clone();
     let client = Faults::default().client(None, &peer);
-    let cookie = cookies::refresh_token(request.metadata(), &app.config.cookies).unwrap_or_default();
+    let cookie = cookies::refresh_token(request.metadata(), app, &peer).unwrap_or_default();
     let sent = request.get_ref().refresh_token.as_str();
     // A token that is sent in so many words is meant; cookies come along by themselves.
     let has_bearer = request.metadata().contains_key("authorization");
@@ -30,7 +30,7 @@ pub(super) async fn logout(
     } else {
         return Err(status::credentials_missing());
     }
-    Ok(cookies::signed_out(v1::LogoutResponse {}, app))
+    Ok(cookies::signed_out(v1::LogoutResponse {}, app, &peer))
 }
 
 pub(super) async fn logout_all(
@@ -43,5 +43,5 @@ pub(super) async fn logout_all(
     let keep = claims.sid.filter(|_| request.get_ref().keep_current);
     let ended = app.sessions.end_all(claims.sub, keep, &client).await?;
     let answer = v1::LogoutAllResponse { ended: i32::try_from(ended).unwrap_or(i32::MAX) };
-    Ok(if keep.is_some() { Response::new(answer) } else { cookies::signed_out(answer, app) })
+    Ok(if keep.is_some() { Response::new(answer) } else { cookies::signed_out(answer, app, &peer) })
 }

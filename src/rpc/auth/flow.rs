@@ -53,7 +53,7 @@ pub(super) async fn continue_sign_in(
     };
     let answer = v1::ContinueSignInResponse { step: Some(told(app, step)) };
     Ok(match pair {
-        Some(pair) => cookies::signed_in(answer, app, &pair),
+        Some(pair) => cookies::signed_in(answer, app, &peer, &pair),
         None => Response::new(answer),
     })
 }

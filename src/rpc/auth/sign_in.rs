@@ -54,7 +54,7 @@ pub(super) async fn register(
     let signed_in = app.sessions.register(challenge, &code, registration, visitor).await?;
     let pair = signed_in.tokens.clone();
     let v1::LoginResponse { tokens, account, upgraded_from, .. } = answer(app, signed_in);
-    Ok(cookies::signed_in(v1::RegisterResponse { tokens, account, upgraded_from }, app, &pair))
+    Ok(cookies::signed_in(v1::RegisterResponse { tokens, account, upgraded_from }, app, &peer, &pair))
 }
 
 pub(super) async fn login(
@@ -88,7 +88,7 @@ pub(super) async fn login(
         }
     };
     let tokens = signed_in.tokens.clone();
-    Ok(cookies::signed_in(answer(app, signed_in), app, &tokens))
+    Ok(cookies::signed_in(answer(app, signed_in), app, &peer, &tokens))
 }
 
 fn answer(app: &App, signed_in: SignedIn) -> v1::LoginResponse {

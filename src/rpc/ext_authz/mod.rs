@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
+use crate::cors::trusts_cookies;
 use crate::gateway::{self, Needs, Presented, Refusal, Unreadable, Verdict, cookie, is_shadow};
 use crate::proto::envoy::service::auth::v3::authorization_server::Authorization;
 use crate::proto::{CheckQuestion, Ruling, Said};
@@ -26,6 +27,8 @@ pub(super) struct Gateways {
 struct Heard<'q> {
     authorization: Presented<'q>,
     cookie: Option<&'q str>,
+    /// Whose pages sent the request.
+    origins: Vec<&'q [u8]>,
     needs: Needs<'q>,
     /// Needs that are not understood.
     unreadable: bool,
@@ -48,6 +51,7 @@ impl Gateways {
             Said::Header(b"cookie", value) if cookies.set_cookies && heard.cookie.is_none() => {
                 heard.cookie = std::str::from_utf8(value).ok().and_then(|text| cookie(text, &cookies.access));
             }
+            Said::Header(b"origin", value) => heard.origins.push(value),
             Said::Header(name, _) if is_shadow(name) => heard.shadows.extend(std::str::from_utf8(name)),
             Said::Header(..) => {}
             Said::Extension(name, value) => {
@@ -75,7 +79,8 @@ impl Authorization for Gateways {
             Ok(heard) => heard,
             Err(refusal) => return Ok(Response::new(ruling::refused(&refusal))),
         };
-        let presented = heard.authorization.or_cookie(heard.cookie);
+        let cookie = heard.cookie.filter(|_| trusts_cookies(&self.app.config.web, heard.origins.iter().copied()));
+        let presented = heard.authorization.or_cookie(cookie);
         Ok(Response::new(match gateway::judge(&self.app.access, presented, &heard.needs).await {
             Verdict::Holder(known) => ruling::without(ruling::holder(&known), &heard.shadows),
             Verdict::Nobody => ruling::without(ruling::nobody(), &heard.shadows),

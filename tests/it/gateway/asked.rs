@@ -24,7 +24,7 @@ on_both_backends!(
     what_is_no_question_is_refused,
 );
 
-fn question(headers: &[(&str, &str)], needs: &[(&str, &str)]) -> CheckRequest {
+pub(super) fn question(headers: &[(&str, &str)], needs: &[(&str, &str)]) -> CheckRequest {
     let map = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
@@ -33,13 +33,13 @@ fn question(headers: &[(&str, &str)], needs: &[(&str, &str)]) -> CheckRequest {
     CheckRequest { attributes: Some(AttributeContext { request, context_extensions: map(needs) }) }
 }
 
-async fn ask(app: &TestApp, question: CheckRequest) -> CheckResponse {
+pub(super) async fn ask(app: &TestApp, question: CheckRequest) -> CheckResponse {
     let mut client = AuthorizationClient::new(app.node().channel.clone());
     client.check(bearer(question, &app.api_key)).await.unwrap().into_inner()
 }
 
 /// The code of a verdict, and that of HTTP where it is a refusal.
-fn verdict(answer: &CheckResponse) -> (Code, i32) {
+pub(super) fn verdict(answer: &CheckResponse) -> (Code, i32) {
     let http = match answer.http_response.as_ref().unwrap() {
         HttpResponse::DeniedResponse(denied) => denied.status.unwrap().code,
         HttpResponse::OkResponse(_) => 200,

@@ -3,6 +3,7 @@
 
 mod asked;
 mod clients;
+mod cookies;
 mod envoy;
 mod exchange;
 mod facade;

@@ -22,19 +22,19 @@ on_both_backends!(
     tls_changes_nothing,
 );
 
-const SITE: &str = "https://app.example.com";
-const ON: &[(&str, &str)] = &[("web.grpc_web", "true"), ("web.allowed_origins", SITE)];
+pub(super) const SITE: &str = "https://app.example.com";
+pub(super) const ON: &[(&str, &str)] = &[("web.grpc_web", "true"), ("web.allowed_origins", SITE)];
 const JWKS: &str = "/countersign.v1.TokenService/GetJwks";
 const OTP: &str = "/countersign.v1.AuthService/RequestOtp";
 const PROFILE: &str = "/countersign.v1.AccountService/GetProfile";
 
-fn framed(message: &impl Message) -> Vec<u8> {
+pub(super) fn framed(message: &impl Message) -> Vec<u8> {
     let message = message.encode_to_vec();
     [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
 }
 
 /// The messages of an answer, and what stands behind them.
-fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
+pub(super) fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
     let (mut messages, mut trailers) = (Vec::new(), String::new());
     while let Some((head, rest)) = body.split_first_chunk::<5>() {
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -50,7 +50,7 @@ fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
 }
 
 /// What an answer ends with: in its headers where there is no message, else behind them.
-fn status(answer: &Answer) -> String {
+pub(super) fn status(answer: &Answer) -> String {
     let (_, trailers) = unframed(&answer.body);
     let in_trailers = trailers.lines().find_map(|line| line.trim().strip_prefix("grpc-status:"));
     in_trailers
@@ -59,7 +59,7 @@ fn status(answer: &Answer) -> String {
         .unwrap()
 }
 
-async fn web(to: SocketAddr, path: &str, headers: &[(&str, &str)], message: &impl Message) -> Answer {
+pub(super) async fn web(to: SocketAddr, path: &str, headers: &[(&str, &str)], message: &impl Message) -> Answer {
     let headers = [&[("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")], headers].concat();
     call(to, "POST", path, &headers, &framed(message)).await
 }
