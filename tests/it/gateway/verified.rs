@@ -12,7 +12,7 @@ use super::exchange::{get, get_as};
 use super::upstream::values;
 use crate::harness::{Backend, TestApp, bearer, details, figure, on_both_backends};
 
-on_both_backends!(what_is_signed_by_our_keys_passes, t12_rotations_under_load_refuse_nobody);
+on_both_backends!(what_is_signed_by_our_keys_passes, a_visitor_is_nobody_there, t12_rotations_under_load_refuse_nobody);
 
 /// Asks until Envoy has the keys.
 async fn has_keys(envoy: &Envoy, token: &str) {
@@ -55,6 +55,30 @@ async fn what_is_signed_by_our_keys_passes(backend: Backend) {
         assert!([400, 401].contains(&status), "{path}: {status}");
     }
     assert_eq!(envoy.application.reached(), reached);
+    app.stop().await;
+}
+
+async fn a_visitor_is_nobody_there(backend: Backend) {
+    let app = TestApp::today(backend, SETTINGS).await;
+    let Some(envoy) = Envoy::before(&app).await else { return };
+    let person = app.sign_in("09121234567").await;
+    has_keys(&envoy, &person.access_token).await;
+    let visitor = app.node().auth().issue_anonymous_token(v1::IssueAnonymousTokenRequest::default()).await.unwrap();
+    let token = visitor.into_inner().access_token;
+    let bearer = format!("Bearer {token}");
+    let bearer = ("authorization", bearer.as_str());
+    let reached = envoy.application.reached();
+    for own in [&[][..], &[("x-auth-anonymous", "false")], &[("x-auth-subject", person.account_id.as_str())]] {
+        for path in ["/", "/catalogue/1", "/countersign.v1.TokenService/Introspect"] {
+            assert_eq!(get(envoy.verified, path, &[&[bearer], own].concat()).await.status, 403, "{path} {own:?}");
+        }
+    }
+    assert_eq!(envoy.application.reached(), reached);
+    let bearer = format!("Bearer {}", person.access_token);
+    let spoofed = [("authorization", bearer.as_str()), ("x-auth-anonymous", "true")];
+    let answer = get(envoy.verified, "/", &spoofed).await;
+    assert_eq!(values(&answer, "x-auth-subject"), [person.account_id.as_str()]);
+    assert!(values(&answer, "x-auth-anonymous").is_empty());
     app.stop().await;
 }
 
