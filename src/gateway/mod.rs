@@ -1,6 +1,7 @@
 //! What gateways ask: whether a request may pass, and as whom. One decision for all of them, in whichever protocol they ask;
 //! how it is asked and answered in each is for `rpc` and `http`.
 
+mod complaint;
 mod headers;
 mod needs;
 mod presented;
@@ -8,6 +9,7 @@ mod refusal;
 
 use std::sync::Arc;
 
+pub use self::complaint::Complaint;
 pub use self::headers::{IDENTITY, Identity, is_shadow};
 pub use self::needs::{Needs, Unreadable};
 pub use self::presented::{Presented, bearer, cookie};

@@ -4,13 +4,12 @@
 mod ruling;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::cors::trusts_cookies;
-use crate::gateway::{self, Needs, Presented, Refusal, Unreadable, Verdict, cookie, is_shadow};
+use crate::gateway::{self, Complaint, Needs, Presented, Refusal, Unreadable, Verdict, cookie, is_shadow};
 use crate::proto::envoy::service::auth::v3::authorization_server::Authorization;
 use crate::proto::{CheckQuestion, Ruling, Said};
 
@@ -18,8 +17,8 @@ use crate::proto::{CheckQuestion, Ruling, Said};
 #[derive(Debug)]
 pub(super) struct Gateways {
     app: Arc<App>,
-    /// Whether it has been said that a route's needs are not understood.
-    warned: AtomicBool,
+    /// About what routes need.
+    complaint: Complaint,
 }
 
 /// What matters of a question. It is not to be printed: the cookie is a token.
@@ -30,15 +29,15 @@ struct Heard<'q> {
     /// Whose pages sent the request.
     origins: Vec<&'q [u8]>,
     needs: Needs<'q>,
-    /// Needs that are not understood.
-    unreadable: bool,
+    /// The first need that is not understood.
+    unreadable: Option<&'q [u8]>,
     /// Headers of the client's that an upstream might take for ours.
     shadows: Vec<&'q str>,
 }
 
 impl Gateways {
     pub(super) fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), warned: AtomicBool::new(false) }
+        Self { app: Arc::clone(app), complaint: Complaint::default() }
     }
 
     fn hear<'q>(&self, question: &'q CheckQuestion) -> Result<Heard<'q>, Refusal> {
@@ -55,16 +54,17 @@ impl Gateways {
             Said::Header(name, _) if is_shadow(name) => heard.shadows.extend(std::str::from_utf8(name)),
             Said::Header(..) => {}
             Said::Extension(name, value) => {
-                let [name, value] = [name, value].map(std::str::from_utf8);
-                let read = name.and_then(|name| Ok((name, value?))).map_err(|_| Unreadable);
-                heard.unreadable |= read.and_then(|(name, value)| heard.needs.add(name, value)).is_err();
+                let [text, value] = [name, value].map(std::str::from_utf8);
+                let read = text.and_then(|name| Ok((name, value?))).map_err(|_| Unreadable);
+                if read.and_then(|(name, value)| heard.needs.add(name, value)).is_err() {
+                    heard.unreadable.get_or_insert(name);
+                }
             }
         });
-        if understood.is_err() || heard.unreadable {
-            if !self.warned.swap(true, Ordering::Relaxed) {
-                let known = Needs::NAMES.join(", ");
-                tracing::warn!(%known, "a gateway's route needs what is not understood; nothing passes there");
-            }
+        // What is no question names nothing.
+        let unreadable = heard.unreadable.or(understood.is_err().then_some(&[]));
+        if let Some(need) = unreadable {
+            self.complaint.raise(&String::from_utf8_lossy(need), self.app.clock.now());
             return Err(Refusal::needs_unreadable());
         }
         Ok(heard)
