@@ -4,22 +4,27 @@
 //! What is needed stands in the query alone, which the gateway's configuration writes: gateways send a client's headers along,
 //! and nobody may say for themself what they need.
 
+use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::View;
 use super::client::gateway;
 use super::fault::{Fault, refused};
+use super::{Remote, View};
 use crate::app::App;
 use crate::cors::trusts_cookies;
 use crate::gateway::{self, Identity, Needs, Presented, Refusal, Unreadable, Verdict, cookie};
 
 /// Answers with 200 and who it is, or with why not.
-pub(super) async fn check(Shared(view): Shared<View>, request: Request) -> Response {
+pub(super) async fn check(
+    Shared(view): Shared<View>,
+    Extension(remote): Extension<Remote>,
+    request: Request,
+) -> Response {
     let app = &view.app;
-    if let Err(fault) = gateway(request.headers(), app) {
+    if let Err(fault) = gateway(request.headers(), &remote, app) {
         // To whoever sends the request this is no fault of theirs: they are not asked for another token.
         return match fault {
             Fault::InvalidClient => refused(&Refusal::gateway_unknown()),
@@ -27,7 +32,13 @@ pub(super) async fn check(Shared(view): Shared<View>, request: Request) -> Respo
         };
     }
     let query: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
-    let Ok(needs) = needs(&query) else { return refused(&Refusal::needs_unreadable()) };
+    let needs = match needs(&query) {
+        Ok(needs) => needs,
+        Err(need) => {
+            view.complaint.raise(need, app.clock.now());
+            return refused(&Refusal::needs_unreadable());
+        }
+    };
     match gateway::judge(&app.access, presented(request.headers(), app), &needs).await {
         Verdict::Holder(known) => passes(&Identity::of(&known.claims)),
         Verdict::Nobody => passes(&Identity::default()),
@@ -35,10 +46,11 @@ pub(super) async fn check(Shared(view): Shared<View>, request: Request) -> Respo
     }
 }
 
-fn needs(query: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Needs<'_>, Unreadable> {
+/// What a query needs, or the name of what in it is not understood.
+fn needs(query: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Needs<'_>, &str> {
     let mut needs = Needs::default();
     for (name, value) in query {
-        needs.add(name.as_ref(), value.as_ref())?;
+        needs.add(name.as_ref(), value.as_ref()).map_err(|Unreadable| name.as_ref())?;
     }
     Ok(needs)
 }

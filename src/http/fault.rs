@@ -19,6 +19,8 @@ pub(super) enum Fault {
     InvalidToken,
     /// The request is malformed.
     InvalidRequest(&'static str),
+    /// The body does not arrive.
+    TooSlow,
     /// The body is too large.
     TooLarge,
     /// What is to be taken back is no token of a kind that can be.
@@ -47,6 +49,7 @@ impl IntoResponse for Fault {
             Self::UnauthorizedClient => (StatusCode::FORBIDDEN, "unauthorized_client", "this caller may not do that"),
             Self::InvalidToken => return refused(&Refusal::token_invalid()),
             Self::InvalidRequest(what) => (StatusCode::BAD_REQUEST, "invalid_request", what),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body took too long to arrive"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
             Self::UnsupportedTokenType => {
                 (StatusCode::BAD_REQUEST, "unsupported_token_type", "this is neither an access nor a refresh token")

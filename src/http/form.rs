@@ -1,5 +1,7 @@
 //! Forms as OAuth sends them: small, of one type, and no parameter twice (RFC 6749 §3.2).
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, header};
 
@@ -8,6 +10,8 @@ use crate::token::MAX_COMPACT_BYTES;
 
 /// The largest body that is read.
 const MAX_BODY: usize = 16 * 1024;
+/// How long it may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What stands in the form of a request about a token.
@@ -26,7 +30,8 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Form, Fault>
     if !kind.eq_ignore_ascii_case(FORM) {
         return Err(Fault::InvalidRequest("the body must be a form (application/x-www-form-urlencoded)"));
     }
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| Fault::TooLarge)?;
+    let body = tokio::time::timeout(PATIENCE, to_bytes(body, MAX_BODY)).await.map_err(|_| Fault::TooSlow)?;
+    let body = body.map_err(|_| Fault::TooLarge)?;
     let (mut token, mut audience, mut hint) = (None, None, None);
     for (name, value) in form_urlencoded::parse(&body) {
         let place = match name.as_ref() {

@@ -1,5 +1,6 @@
 //! `POST /oauth2/introspect` (RFC 7662). The rules are those of the RPC `Introspect`.
 
+use axum::Extension;
 use axum::extract::{Request, State as Shared};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -7,20 +8,24 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::client::Client;
 use super::fault::Fault;
-use super::{View, form};
+use super::{Remote, View, form};
 use crate::model::Permission;
 use crate::token::{AccessClaims, Demands, Encoded, Known};
 
 /// All that is said of a token that does not count, for whichever reason.
 const INACTIVE: &[u8] = b"{\"active\":false}";
 /// Members of the answer that no claim can stand in for.
-const OURS: [&str; 3] = ["active", "token_type", "cache_ttl"];
+const OURS: [&str; 4] = ["active", "token_type", "cache_ttl", "anonymous"];
 
 /// Tells whether a token counts, and what it says.
-pub(super) async fn introspect(Shared(view): Shared<View>, request: Request) -> Result<Response, Fault> {
+pub(super) async fn introspect(
+    Shared(view): Shared<View>,
+    Extension(remote): Extension<Remote>,
+    request: Request,
+) -> Result<Response, Fault> {
     let app = &view.app;
     let (parts, body) = request.into_parts();
-    Client::caller(&parts.headers, app, Permission::Introspect)?;
+    Client::caller(&parts.headers, &remote, app, Permission::Introspect)?;
     let form = form::read(&parts.headers, body).await?;
     let demands = Demands { audience: form.audience.as_deref(), scopes: &[] };
     let answer = match app.access.introspect(&form.token, demands).await?.verdict {
@@ -36,7 +41,10 @@ pub(super) async fn introspect(Shared(view): Shared<View>, request: Request) -> 
 
 fn active(known: &Known, cache_ttl: i64) -> Bytes {
     let members = known.note.get_or_init(Encoded::default).members.get_or_init(|| members(&known.claims));
-    let start = format!("{{\"active\":true,\"token_type\":\"Bearer\",\"cache_ttl\":{cache_ttl},");
+    // As in the RPC's answer. The claim, which is there only where it is true, stays among the members.
+    let anonymous = known.claims.anon;
+    let start = "{\"active\":true,\"token_type\":\"Bearer\"";
+    let start = format!("{start},\"cache_ttl\":{cache_ttl},\"anonymous\":{anonymous},");
     let mut answer = BytesMut::with_capacity(start.len() + members.len());
     answer.put_slice(start.as_bytes());
     answer.put_slice(members);

@@ -13,31 +13,29 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
 use axum::extract::{Request, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use axum::serve::IncomingStream;
-use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::cors::Cors;
+use crate::gateway::Complaint;
 use crate::health::{Part, State};
+use crate::model::CertificateName;
 
 /// Where tokens are asked about (RFC 7662), and taken back (RFC 7009).
 const INTROSPECT: &str = "/oauth2/introspect";
 const REVOKE: &str = "/oauth2/revoke";
 
-/// The other end of a connection. Whoever accepts connections says it.
-#[derive(Clone, Copy, Debug)]
-pub struct Remote(pub IpAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for Remote {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(stream.remote_addr().ip())
-    }
+/// The other end of a connection. Whoever accepts connections says it, as an extension of each request.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Where it is.
+    pub address: IpAddr,
+    /// The names in its certificate, where it has one that is believed.
+    pub names: Arc<[CertificateName]>,
 }
 
 /// What the handlers look at.
@@ -45,6 +43,8 @@ impl Connected<IncomingStream<'_, TcpListener>> for Remote {
 struct View {
     app: Arc<App>,
     state: Arc<State>,
+    /// About what routes need.
+    complaint: Arc<Complaint>,
 }
 
 /// Everything that is served.
@@ -62,7 +62,7 @@ pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(View { app, state })
+        .with_state(View { app, state, complaint: Arc::default() })
 }
 
 /// Lets pages of listed web sites read an answer.

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::Extension;
+use axum::extract::{Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 
 use super::client::{Client, allowed};
@@ -14,13 +15,13 @@ use crate::token::Demands;
 
 /// Takes a token back: any, for a caller that may; for somebody with an access token, what is their own.
 pub(super) async fn revoke(
-    ConnectInfo(Remote(address)): ConnectInfo<Remote>,
     Shared(view): Shared<View>,
+    Extension(remote): Extension<Remote>,
     request: Request,
 ) -> Result<StatusCode, Fault> {
     let app = &view.app;
     let (parts, body) = request.into_parts();
-    let (actor, owner) = match Client::of(&parts.headers, app)? {
+    let (actor, owner) = match Client::of(&parts.headers, &remote, app)? {
         Client::Caller(caller) => (Actor::Caller(allowed(caller, Permission::Revoke)?.id), None),
         Client::Token(token) => match app.access.introspect(token, Demands::default()).await?.verdict {
             Ok(known) => (Actor::Account(known.claims.sub), Some(known.claims.sub)),
@@ -31,7 +32,7 @@ pub(super) async fn revoke(
     if form.token.starts_with(API_KEY_PREFIX) {
         return Err(Fault::UnsupportedTokenType);
     }
-    app.sessions.revoke(&form.token, owner, actor, &client(&parts.headers, address)).await?;
+    app.sessions.revoke(&form.token, owner, actor, &client(&parts.headers, remote.address)).await?;
     Ok(StatusCode::OK)
 }
 

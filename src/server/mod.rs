@@ -17,13 +17,11 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use self::http::TlsListener;
 use self::tls::Tls;
 pub use self::tls::TlsError;
 use self::worker::Worker;
 use crate::app::App;
 use crate::health::State;
-use crate::http::Remote;
 use crate::jobs;
 use crate::rpc::Health;
 use crate::shutdown::{self, Shutdown};
@@ -98,17 +96,8 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     let workers = (0..worker_count(&app)).map(start);
     let workers = workers.collect::<io::Result<Vec<_>>>()?;
 
-    let http_shutdown = shutdown.clone();
     let router = crate::http::router(Arc::clone(&app), Arc::clone(&state));
-    let router = router.into_make_service_with_connect_info::<Remote>();
-    let http = tokio::spawn(async move {
-        let mut requested = http_shutdown;
-        let stop = async move { requested.requested().await };
-        match tls {
-            None => axum::serve(http, router).with_graceful_shutdown(stop).await,
-            Some(tls) => axum::serve(TlsListener::new(http, tls), router).with_graceful_shutdown(stop).await,
-        }
-    });
+    let mut http = tokio::spawn(http::serve(http, tls, router, shutdown.clone()));
     let accepting = accept(&grpc, &workers);
     tokio::select! {
         () = accepting => {}
@@ -129,8 +118,9 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
         warn!("a worker ended out of order");
     }
     // A client that keeps a connection open must not keep the process.
-    if tokio::time::timeout(drain, http).await.is_err() {
+    if tokio::time::timeout(drain, &mut http).await.is_err() {
         warn!("an HTTP connection was still open when the time was up");
+        http.abort();
     }
     end_of_jobs.pull();
     while jobs.join_next().await.is_some() {}

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -23,6 +23,7 @@ on_both_backends!(
     a_caller_is_known_by_its_certificate,
     who_is_not_vouched_for_is_nobody,
     a_certificate_belongs_to_one_caller,
+    a_certificate_is_enough_over_http,
 );
 
 /// How long anything may take that ought to be there soon.
@@ -71,7 +72,7 @@ impl Secured {
         let channel = self.connect(None).await.unwrap();
         let request = v1::CreateCallerRequest {
             name: name.to_owned(),
-            permissions: vec![v1::Permission::Introspect.into()],
+            permissions: vec![v1::Permission::Introspect.into(), v1::Permission::Check.into()],
             certificate_name: certificate_name.to_owned(),
             ..Default::default()
         };
@@ -159,6 +160,34 @@ async fn a_certificate_belongs_to_one_caller(backend: Backend) {
     secured.app.stop().await;
 }
 
+async fn a_certificate_is_enough_over_http(backend: Backend) {
+    let secured = Secured::new(backend, &[]).await;
+    secured.create_caller("orders", "dns:orders.internal").await.unwrap();
+    let client = |names: &[&str]| {
+        let Certified { certificate, key } = secured.authority.certify(names);
+        let identity = reqwest::Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap();
+        let root = reqwest::Certificate::from_pem(secured.authority.pem.as_bytes()).unwrap();
+        reqwest::Client::builder().tls_certs_merge([root]).identity(identity).build().unwrap()
+    };
+    let (orders, other) = (client(&["orders.internal"]), client(&["carts.internal"]));
+    let at = |path: &str| format!("https://localhost:{}{path}", secured.app.node().http.port());
+    for (client, introspection, check, revocation) in [(&orders, 200, 200, 403), (&other, 401, 403, 401)] {
+        let post = |path: &str| {
+            client.post(at(path)).header("content-type", "application/x-www-form-urlencoded").body("token=x")
+        };
+        assert_eq!(post("/oauth2/introspect").send().await.unwrap().status(), introspection);
+        assert_eq!(post("/oauth2/revoke").send().await.unwrap().status(), revocation);
+        assert_eq!(client.get(at("/auth/check?optional=true")).send().await.unwrap().status(), check);
+        // A key says more exactly who asks, and a wrong one is noticed.
+        let key = &secured.app.api_key;
+        assert_eq!(post("/oauth2/revoke").header("x-api-key", key).send().await.unwrap().status(), 200);
+        assert_eq!(post("/oauth2/introspect").bearer_auth("csk_wrong").send().await.unwrap().status(), 401);
+        let wrong = client.get(at("/auth/check?optional=true")).header("x-api-key", "csk_wrong");
+        assert_eq!(wrong.send().await.unwrap().status(), 403);
+    }
+    secured.app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_can_be_demanded() {
     let demanding = [("tls.require_client_certificate", "true")];
@@ -224,6 +253,58 @@ async fn both_ports_speak_tls_and_nothing_else() {
         let _ = plain.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
+    secured.app.stop().await;
+}
+
+/// N4 on the HTTP port: whatever a connection has said before it falls silent, it is closed in time, in plain text and in TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n4_silence_on_the_http_port_ends() {
+    let (secured, open) = (Secured::new(Backend::Embedded, &[]).await, TestApp::new(Backend::Embedded).await);
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".as_slice();
+    let form = |app: &TestApp| {
+        let (kind, key) = ("content-type: application/x-www-form-urlencoded", &app.api_key);
+        format!(
+            "POST /oauth2/introspect HTTP/1.1\r\nhost: a\r\n{kind}\r\nx-api-key: {key}\r\ncontent-length: 9\r\n\r\nt"
+        )
+    };
+    let said = |app: &TestApp| {
+        [
+            (Vec::new(), ""),
+            (greeting[..3].to_vec(), ""),
+            (greeting.to_vec(), ""),
+            // `GET /`, and no answer to the question whether somebody is there.
+            ([greeting, b"\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84"].concat(), ""),
+            (b"GET /healthz HTTP/1.1\r\nhost".to_vec(), ""),
+            (b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".to_vec(), "HTTP/1.1 200"),
+            (form(app).into_bytes(), "HTTP/1.1 408"),
+        ]
+    };
+    let mut silent: Vec<(Box<dyn AsyncRead + Send + Unpin>, _, _)> = Vec::new();
+    let began = Instant::now();
+    for (said, answer) in said(&secured.app) {
+        let mut stream = shake_hands(&secured, secured.app.node().http, &rustls::version::TLS13).await.unwrap();
+        stream.write_all(&said).await.unwrap();
+        stream.flush().await.unwrap();
+        silent.push((Box::new(stream), said, answer));
+    }
+    for _ in 0..figure(700, 20) {
+        for (said, answer) in said(&open) {
+            let mut stream = TcpStream::connect(open.node().http).await.unwrap();
+            stream.write_all(&said).await.unwrap();
+            silent.push((Box::new(stream), said, answer));
+        }
+    }
+    let count = silent.len();
+    for (mut stream, said, expected) in silent {
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout_at((began + PATIENCE).into(), stream.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "it stays open after {:?}", String::from_utf8_lossy(&said));
+        assert!(answer.starts_with(expected.as_bytes()), "{:?}", String::from_utf8_lossy(&answer));
+    }
+    let closed = began.elapsed();
+    eprintln!("N4: {count} silent connections to the HTTP port, all closed after {closed:?}");
+    assert!(closed < PATIENCE);
+    open.stop().await;
     secured.app.stop().await;
 }
 

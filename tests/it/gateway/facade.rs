@@ -38,7 +38,8 @@ async fn introspect(app: &TestApp, token: &str) -> Answer {
 }
 
 async fn a_token_is_introspected(backend: Backend) {
-    let settings = [("token.scopes", "read,write"), ("token.claims", "phone = phone,cache_ttl = phone")];
+    let settings =
+        [("token.scopes", "read,write"), ("token.claims", "phone = phone,cache_ttl = phone,anonymous = phone")];
     let app = TestApp::with(backend, &settings).await;
     let person = app.sign_in("09121234567").await;
     let claims = crate::access::claims(&person.access_token);
@@ -50,9 +51,13 @@ async fn a_token_is_introspected(backend: Backend) {
         expected["active"] = json!(true);
         expected["token_type"] = json!("Bearer");
         expected["cache_ttl"] = json!(5);
+        expected["anonymous"] = json!(false);
         assert_eq!(answer.json(), expected);
         assert_eq!((&expected["scope"], &expected["phone"]), (&json!("read write"), &json!("+989121234567")));
     }
+    let visitor = app.node().auth().issue_anonymous_token(v1::IssueAnonymousTokenRequest::default()).await.unwrap();
+    let answer = introspect(&app, &visitor.into_inner().access_token).await.json();
+    assert_eq!((&answer["active"], &answer["anonymous"], &answer["anon"]), (&json!(true), &json!(true), &json!(true)));
     let authorization = basic("anything", &app.api_key);
     let body = format!("token_type_hint=access_token&token={}&audience=countersign", person.access_token);
     assert_eq!(post(&app, "/oauth2/introspect", &authorization, &body).await.json()["active"], true);
@@ -92,6 +97,20 @@ async fn whoever_asks_must_be_known(backend: Backend) {
         }
     }
     assert_eq!(answers.len(), 1);
+    // A key with something behind it is another; of two credentials neither counts, not even where both are the same.
+    let answer = post(&app, "/oauth2/introspect", &basic("a", &format!("{}&x", app.api_key)), &body).await;
+    assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("invalid_client")));
+    let right = basic("a", &app.api_key);
+    let (key, right, own) =
+        (("x-api-key", app.api_key.as_str()), ("authorization", right.as_str()), ("authorization", own.as_str()));
+    for two in [[key, right], [key, own], [key, key], [right, right]] {
+        for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+            let headers = [&[FORM], two.as_slice()].concat();
+            let answer = call(app.node().http, "POST", path, &headers, body.as_bytes()).await;
+            assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_request")), "{two:?}");
+        }
+    }
+    assert!(app.is_active(&person.access_token).await);
     let request = v1::CreateCallerRequest {
         name: "revoker".to_owned(),
         permissions: vec![v1::Permission::Revoke.into()],
