@@ -20,7 +20,7 @@ pub(crate) const FIGURES: &[&str] = &["check_ext_authz", "check_ext_authz_cpu", 
 /// How many people's requests are asked about in turn.
 const PEOPLE: usize = 1000;
 /// The answer tells a subject, a session and more; a refusal has fewer bytes.
-const AT_LEAST: usize = 400;
+const AT_LEAST: usize = 300;
 
 /// Signs people in and asks about their requests, over and over.
 pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Result<()> {

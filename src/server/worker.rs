@@ -37,7 +37,7 @@ mod limits {
     pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
     /// The largest frame. A batch that comes in one is read where it lies; but a frame is held until it is complete, whoever
     /// sends it.
-    pub(super) const FRAME: u32 = 256 * 1024;
+    pub(super) const FRAME: u32 = 512 * 1024;
     /// How many clients may shake hands at a time.
     pub(super) const HANDSHAKES: usize = 1_024;
     /// How often a silent peer is asked whether it is there, and how long it may take to answer.
