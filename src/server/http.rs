@@ -23,8 +23,9 @@ use super::tls::{self, Port, Tls};
 use crate::http::Remote;
 use crate::shutdown::Shutdown;
 
-/// How many may shake hands at a time; others wait in the kernel's queue.
-const MOST_HANDSHAKES: usize = 1_024;
+/// How many may shake hands at a time. Others wait in the kernel's queue, so that there must be room for many who say nothing
+/// until they have had their time.
+const MOST_HANDSHAKES: usize = 8_192;
 /// How long a connection may take until its first request is there, and over HTTP/1.1 until each further one is. Over HTTP/2, how
 /// often a silent peer is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(10);

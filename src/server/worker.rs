@@ -38,8 +38,9 @@ mod limits {
     /// The largest frame. A batch that comes in one is read where it lies; but a frame is held until it is complete, whoever
     /// sends it.
     pub(super) const FRAME: u32 = 512 * 1024;
-    /// How many clients may shake hands at a time.
-    pub(super) const HANDSHAKES: usize = 1_024;
+    /// How many clients may shake hands at a time. Others wait, so that there must be room for many who say nothing until they
+    /// have had their time.
+    pub(super) const HANDSHAKES: usize = 8_192;
     /// How often a silent peer is asked whether it is there, and how long it may take to answer.
     pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
     pub(super) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
