@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use countersign::proto::envoy::service::auth::v3::CheckResponse;
 use countersign::proto::envoy::service::auth::v3::check_response::HttpResponse;
+use countersign::proto::v1::Tokens;
 use prost::Message;
 
 use crate::Result;
@@ -26,17 +27,7 @@ const AT_LEAST: usize = 300;
 pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Result<()> {
     let server = Server::embedded(core).await?;
     let tokens = people::sign_in(&server, PEOPLE).await?;
-    let load = Load {
-        path: "/envoy.service.auth.v3.Authorization/Check",
-        bearer: server.api_key()?,
-        bodies: tokens.iter().map(|tokens| framed(&Question::about(&tokens.access_token))).collect(),
-        at_least: AT_LEAST,
-        accept: passes,
-        connections: CONNECTIONS,
-        streams: STREAMS,
-        every: None,
-    };
-    let target = server.target(load);
+    let target = server.target(questions(&server, &tokens)?);
     let answer = size_of_an_answer(&server, &tokens.first().ok_or("nobody has signed in")?.access_token).await?;
     let echoes = Echoes::start(core, &target.load, answer)?;
     let [lean, _] = echoes.targets();
@@ -54,6 +45,20 @@ pub(crate) async fn measure(core: usize, plan: Plan, report: &mut Report) -> Res
             .remark(Some(format!("questions of {} bytes, answers of {answer}", target.load.bodies[0].len() - 5))),
     );
     Ok(())
+}
+
+/// What a gateway asks about these people's requests.
+pub(crate) fn questions(server: &Server, tokens: &[Tokens]) -> Result<Load> {
+    Ok(Load {
+        path: "/envoy.service.auth.v3.Authorization/Check",
+        bearer: server.api_key()?,
+        bodies: tokens.iter().map(|tokens| framed(&Question::about(&tokens.access_token))).collect(),
+        at_least: AT_LEAST,
+        accept: passes,
+        connections: CONNECTIONS,
+        streams: STREAMS,
+        every: None,
+    })
 }
 
 fn passes(message: &[u8]) -> bool {

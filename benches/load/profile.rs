@@ -7,24 +7,28 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::Result;
 use crate::client::{self, Target, Window};
 use crate::introspect::{Questions, TOKENS};
 use crate::server::Server;
 use crate::unary::Echoes;
+use crate::{Result, check, people};
 
 /// Long enough for thousands of calls, also where each takes fifty times as long as usual.
 const WINDOW: Window = Window { warm_up: Duration::from_secs(1), measured: Duration::from_secs(5) };
 /// Functions that take less than this many instructions of a call are left out.
 const LEAST: f64 = 100.0;
 
-/// Prints it for one introspection, for the echo of the same size, and for one token of a batch.
+/// Prints it for one introspection, for one token of a batch, for a gateway's question, and for the echo of the first one's
+/// size.
 pub(crate) async fn print(core: usize) -> Result<()> {
     let server = Server::embedded(core).await?;
-    let questions = Questions::ask(&server).await?;
+    let people = people::sign_in(&server, TOKENS as usize).await?;
+    let check = server.target(check::questions(&server, &people)?);
+    let questions = Questions::about(&server, people).await?;
     let unary = server.target(questions.unary());
     count("one introspection", &unary, 1.0, LEAST).await?;
     count("one token of a batch", &server.target(questions.batch()), f64::from(TOKENS), LEAST / 20.0).await?;
+    count("one question of a gateway", &check, 1.0, LEAST).await?;
     let echoes = Echoes::start(core, &unary.load, questions.answer)?;
     let [lean, _] = echoes.targets();
     count("one echo", &lean, 1.0, LEAST).await
