@@ -58,11 +58,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .skip_debug([".envoy.service.auth.v3.AttributeContext.HttpRequest"])
         .build_server(false)
         .compile_fds(descriptors.clone())?;
-    // The servers by themselves, because some methods are served by hand, and some messages read and written so: see
-    // `src/rpc/introspect.rs` and `src/proto/`.
+    // The servers by themselves, because some methods are served by hand: see `src/rpc/direct.rs`. What gateways ask is, all of
+    // it.
     let servers = PathBuf::from(env::var("OUT_DIR")?).join("servers");
     fs::create_dir_all(&servers)?;
     let mut generated = descriptors;
+    generated.file.retain(|file| file.package() == "countersign.v1");
     for file in &mut generated.file {
         // Comments are found by a method's place among the others, which is about to change.
         file.source_code_info = None;
@@ -73,10 +74,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".countersign.v1", "crate::proto::v1")
-        .extern_path(".envoy", "crate::proto::envoy")
-        .extern_path(".google.rpc", "crate::proto::google::rpc")
-        .extern_path(".envoy.service.auth.v3.CheckRequest", "crate::proto::CheckQuestion")
-        .extern_path(".envoy.service.auth.v3.CheckResponse", "crate::proto::Ruling")
         .out_dir(servers)
         .compile_fds(generated)?;
     Ok(())

@@ -12,6 +12,7 @@ use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
+use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
@@ -35,6 +36,8 @@ pub struct App {
     pub clock: Clock,
     /// What it counts.
     pub metrics: Metrics,
+    /// What it takes on at a time.
+    pub load: Load,
     /// The database.
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
@@ -125,6 +128,7 @@ impl App {
         observer: Option<mpsc::UnboundedSender<Message>>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
+        let load = Load::new(&config.load, &config.callers, clock.clone(), metrics.clone());
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = store(&config).await?;
@@ -198,6 +202,7 @@ impl App {
             config,
             clock,
             metrics,
+            load,
             store,
             vital,
             cache,

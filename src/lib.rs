@@ -9,7 +9,7 @@
 //! - **The outside**: [`cli`] starts things, [`server`] listens, [`rpc`] speaks gRPC, [`http`] serves keys and health,
 //!   [`jobs`] is what a node does by itself. [`app`] puts together what they share, [`health`] tells what of it works.
 //! - **What it knows and decides**: [`session`] (signing in, and what follows), [`identity`] (accounts, visitors, callers),
-//!   [`credential`] (codes and passwords), [`token`], [`guard`] (limits), [`gateway`] (what gateways ask).
+//!   [`credential`] (codes and passwords), [`token`], [`guard`] and [`load`] (limits), [`gateway`] (what gateways ask).
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
 //!   [`connect`] outside systems that are asked.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
@@ -32,6 +32,7 @@ pub mod health;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod load;
 pub mod metrics;
 pub mod model;
 pub mod notify;

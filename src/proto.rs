@@ -6,7 +6,7 @@ mod question;
 
 use std::fmt;
 
-pub use self::check::{CheckQuestion, Ruling, Said};
+pub use self::check::{CheckQuestion, Said};
 pub use self::introspection::{Introspection, Passing};
 pub use self::question::{Demanded, Malformed, Question, Questions};
 
@@ -31,7 +31,6 @@ pub mod envoy {
         pub mod auth {
             pub mod v3 {
                 tonic::include_proto!("envoy.service.auth.v3");
-                include!(concat!(env!("OUT_DIR"), "/servers/envoy.service.auth.v3.rs"));
             }
         }
     }

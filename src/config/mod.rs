@@ -15,6 +15,7 @@ mod claims;
 mod cookies;
 mod identity;
 mod limits;
+mod load;
 mod notify;
 mod password;
 mod read;
@@ -34,6 +35,7 @@ use chrono::TimeDelta;
 pub use self::cookies::{Cookies, SameSite};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
+pub use self::load::{Allowance, Callers, Load};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
@@ -79,6 +81,8 @@ pub struct Config {
     pub web: Web,
     pub password: Password,
     pub limits: Limits,
+    pub load: Load,
+    pub callers: Callers,
     pub notify: Notify,
     pub identity: Identity,
     pub purge: Purge,

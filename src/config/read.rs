@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls, web,
+    SessionConfig, Token, cookies, identity, limits, load, notify, password, sign_in, tls, web,
 };
 use crate::root_key::RootKey;
 
@@ -34,6 +34,8 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let web = web::read(s);
     let password = password::read(s);
     let limits = limits::read(s);
+    let load = load::read(s);
+    let callers = load::read_callers(s);
     let identity = identity::read(s);
     let notify = notify::read(s);
     let purge = self::purge(s);
@@ -58,6 +60,8 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         web,
         password: password?,
         limits: limits?,
+        load: load?,
+        callers: callers?,
         notify: notify?,
         identity: identity?,
         purge: purge?,

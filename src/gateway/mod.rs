@@ -36,16 +36,19 @@ pub async fn judge(access: &AccessTokens, presented: Presented<'_>, needs: &Need
         Presented::Token(token) => token,
     };
     let demands = Demands { audience: needs.audience, scopes: &[] };
-    match access.introspect(token, demands).await {
-        Ok(answer) => match answer.verdict {
-            Ok(known) => match lacking(&known.claims, needs) {
-                None => Verdict::Holder(known),
-                Some(refusal) => Verdict::Refused(refusal),
-            },
-            // Why it does not count is not for whoever holds it.
-            Err(_) => Verdict::Refused(Refusal::token_invalid()),
+    let recalled = access.recall(token.as_bytes(), demands, &access.moment());
+    let verdict = match recalled {
+        Some(verdict) => verdict,
+        None => match access.introspect(token, demands).await {
+            Ok(answer) => answer.verdict,
+            Err(error) => return Verdict::Refused(unknown(&error)),
         },
-        Err(error) => Verdict::Refused(unknown(&error)),
+    };
+    match verdict.map(|known| (lacking(&known.claims, needs), known)) {
+        Ok((None, known)) => Verdict::Holder(known),
+        Ok((Some(refusal), _)) => Verdict::Refused(refusal),
+        // Why it does not count is not for whoever holds it.
+        Err(_) => Verdict::Refused(Refusal::token_invalid()),
     }
 }
 

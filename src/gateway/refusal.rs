@@ -78,6 +78,13 @@ impl Refusal {
         Self { retry_after: Some(SOON), ..refusal }
     }
 
+    /// Whoever asks takes more than they may, until so many seconds have passed.
+    #[must_use]
+    pub fn exceeded(seconds: u32) -> Self {
+        let refusal = Self::new(429, "temporarily_unavailable", "this caller takes more of the service than it may");
+        Self { retry_after: Some(seconds), ..refusal }
+    }
+
     /// Whoever asks is no gateway of ours.
     #[must_use]
     pub const fn gateway_unknown() -> Self {

@@ -24,13 +24,12 @@ pub(super) async fn check(
     request: Request,
 ) -> Response {
     let app = &view.app;
-    if let Err(fault) = gateway(request.headers(), &remote, app) {
+    let _turn = match gateway(request.headers(), &remote, app) {
+        Ok(turn) => turn,
         // To whoever sends the request this is no fault of theirs: they are not asked for another token.
-        return match fault {
-            Fault::InvalidClient => refused(&Refusal::gateway_unknown()),
-            other => other.into_response(),
-        };
-    }
+        Err(Fault::InvalidClient) => return refused(&Refusal::gateway_unknown()),
+        Err(other) => return other.into_response(),
+    };
     let query: Vec<_> = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).collect();
     let needs = match needs(&query) {
         Ok(needs) => needs,

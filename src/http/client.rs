@@ -12,6 +12,7 @@ use super::fault::Fault;
 use crate::app::App;
 use crate::gateway::bearer;
 use crate::identity::API_KEY_PREFIX;
+use crate::load::Turn;
 use crate::model::{Caller, Permission};
 
 /// The header for API keys where `authorization` is somebody else's.
@@ -45,27 +46,27 @@ impl<'h> Client<'h> {
         by_key(&key, app).map(Self::Caller)
     }
 
-    /// The service that asks, if it may.
-    pub(super) fn caller(
+    /// The turn of the service that asks, if it may.
+    pub(super) fn turn(
         headers: &HeaderMap,
         remote: &Remote,
         app: &App,
         permission: Permission,
-    ) -> Result<Arc<Caller>, Fault> {
+    ) -> Result<Option<Turn>, Fault> {
         match Client::of(headers, remote, app)? {
-            Client::Caller(caller) => allowed(caller, permission),
+            Client::Caller(caller) => Ok(app.load.turn_of(&*allowed(caller, permission)?)?),
             Client::Token(_) => Err(Fault::InvalidClient),
         }
     }
 }
 
-/// The gateway that asks about somebody else's request, if it may. What stands in `authorization` is that somebody's.
-pub(super) fn gateway(headers: &HeaderMap, remote: &Remote, app: &App) -> Result<Arc<Caller>, Fault> {
+/// The turn of the gateway that asks about somebody else's request, if it may. What stands in `authorization` is that somebody's.
+pub(super) fn gateway(headers: &HeaderMap, remote: &Remote, app: &App) -> Result<Option<Turn>, Fault> {
     let caller = match only(headers, API_KEY)? {
         Some(key) => by_key(key, app)?,
         None => by_certificate(remote, app)?,
     };
-    allowed(caller, Permission::Check)
+    Ok(app.load.turn_of(&*allowed(caller, Permission::Check)?)?)
 }
 
 /// A caller, where it has this permission.

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::gateway::Refusal;
+use crate::load::{Exceeded, Shed};
 use crate::token::AccessError;
 
 /// Why a request has no other answer.
@@ -27,6 +28,8 @@ pub(super) enum Fault {
     UnsupportedTokenType,
     /// It cannot be answered now.
     Unavailable,
+    /// Whoever asks takes more than they may; there is room again in so many microseconds.
+    Exceeded(i64),
     /// A defect of ours, which has been logged.
     Internal,
 }
@@ -39,6 +42,18 @@ impl From<AccessError> for Fault {
         }
         tracing::error!(%error, "internal error");
         Self::Internal
+    }
+}
+
+impl From<Shed> for Fault {
+    fn from(_: Shed) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl From<Exceeded> for Fault {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded.retry_after)
     }
 }
 
@@ -55,6 +70,10 @@ impl IntoResponse for Fault {
                 (StatusCode::BAD_REQUEST, "unsupported_token_type", "this is neither an access nor a refresh token")
             }
             Self::Unavailable => return refused(&Refusal::unknown()),
+            Self::Exceeded(micros) => {
+                let seconds = micros.div_euclid(1_000_000) + 1;
+                return refused(&Refusal::exceeded(u32::try_from(seconds).unwrap_or(1)));
+            }
             Self::Internal => return refused(&Refusal::internal()),
         };
         let body = Json(json!({ "error": error, "error_description": description }));

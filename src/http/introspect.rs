@@ -25,7 +25,7 @@ pub(super) async fn introspect(
 ) -> Result<Response, Fault> {
     let app = &view.app;
     let (parts, body) = request.into_parts();
-    Client::caller(&parts.headers, &remote, app, Permission::Introspect)?;
+    let _turn = Client::turn(&parts.headers, &remote, app, Permission::Introspect)?;
     let form = form::read(&parts.headers, body).await?;
     let demands = Demands { audience: form.audience.as_deref(), scopes: &[] };
     let answer = match app.access.introspect(&form.token, demands).await?.verdict {

@@ -10,6 +10,7 @@ use super::client::{Client, allowed};
 use super::fault::Fault;
 use super::{Remote, View, form};
 use crate::identity::API_KEY_PREFIX;
+use crate::load::Class;
 use crate::model::{Actor, ClientContext, Permission};
 use crate::token::Demands;
 
@@ -21,12 +22,21 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Fault> {
     let app = &view.app;
     let (parts, body) = request.into_parts();
+    let _place = app.load.take_on(Class::Sessions, None)?;
+    let mut _turn = None;
     let (actor, owner) = match Client::of(&parts.headers, &remote, app)? {
-        Client::Caller(caller) => (Actor::Caller(allowed(caller, Permission::Revoke)?.id), None),
-        Client::Token(token) => match app.access.introspect(token, Demands::default()).await?.verdict {
-            Ok(known) => (Actor::Account(known.claims.sub), Some(known.claims.sub)),
-            Err(_) => return Err(Fault::InvalidToken),
-        },
+        Client::Caller(caller) => {
+            let caller = allowed(caller, Permission::Revoke)?;
+            _turn = app.load.turn_of(&caller)?;
+            (Actor::Caller(caller.id), None)
+        }
+        Client::Token(token) => {
+            app.load.count_stranger(remote.address)?;
+            match app.access.introspect(token, Demands::default()).await?.verdict {
+                Ok(known) => (Actor::Account(known.claims.sub), Some(known.claims.sub)),
+                Err(_) => return Err(Fault::InvalidToken),
+            }
+        }
     };
     let form = form::read(&parts.headers, body).await?;
     if form.token.starts_with(API_KEY_PREFIX) {

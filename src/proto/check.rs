@@ -1,11 +1,10 @@
-//! What Envoy asks and is answered, as the server reads and sends it: of the question only what matters is looked at, and
-//! nearly all answers were encoded before. Clients have the messages as they were generated.
+//! What Envoy asks, as the server reads it: only what matters is looked at. Clients have the messages as they were generated.
 
 use std::fmt;
 
-use bytes::{Buf, BufMut, Bytes};
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint};
-use prost::{DecodeError, Message};
+use bytes::{Buf, Bytes};
+use prost::Message;
+use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::Malformed;
 
@@ -131,35 +130,6 @@ impl<'b> Fields<'b> {
             _ => return Err(Malformed),
         }
         Ok(None)
-    }
-}
-
-/// A `CheckResponse` on its way out, encoded.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ruling(pub Bytes);
-
-impl Message for Ruling {
-    fn encode_raw(&self, buffer: &mut impl BufMut) {
-        buffer.put_slice(&self.0);
-    }
-
-    /// A server reads none of these.
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buffer: &mut impl Buf,
-        context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        prost::encoding::skip_field(wire_type, tag, buffer, context)
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
     }
 }
 

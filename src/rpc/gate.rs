@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use futures_util::future::{BoxFuture, Either, MapOk, poll_fn};
-use futures_util::{FutureExt, TryFutureExt};
 use http::header::HeaderName;
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
@@ -17,11 +17,13 @@ use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::introspect;
+use super::direct::Direct;
+use super::ext_authz::Gateways;
 use super::peer::{Link, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
-use super::status;
+use super::{deadline, load, status};
 use crate::app::App;
+use crate::load::{Class, Lateness};
 
 /// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
 /// told so in this contract's terms.
@@ -32,17 +34,25 @@ const REFUSED_PATIENCE: Duration = Duration::from_millis(500);
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
+/// What the gates of one worker look at.
+#[derive(Debug)]
+struct View {
+    app: Arc<App>,
+    lateness: Arc<Lateness>,
+    gateways: Gateways,
+}
+
 /// Puts the gate in front of a service.
 #[derive(Clone, Debug)]
 pub struct GateLayer {
-    app: Arc<App>,
+    view: Arc<View>,
 }
 
 impl GateLayer {
-    /// Asks `app` where it cannot decide alone.
+    /// Asks `app` where it cannot decide alone, and takes on as many calls as a loop that is so late can bear.
     #[must_use]
-    pub const fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub fn new(app: Arc<App>, lateness: Arc<Lateness>) -> Self {
+        Self { view: Arc::new(View { app, lateness, gateways: Gateways::default() }) }
     }
 }
 
@@ -50,7 +60,7 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { app: Arc::clone(&self.app), inner }
+        Gate { view: Arc::clone(&self.view), inner }
     }
 }
 
@@ -60,7 +70,7 @@ type Waiting<E> = BoxFuture<'static, Result<Response<Body>, E>>;
 /// A service behind the gate.
 #[derive(Clone, Debug)]
 pub struct Gate<S> {
-    app: Arc<App>,
+    view: Arc<View>,
     inner: S,
 }
 
@@ -72,7 +82,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    // Whoever may pass, passes without an allocation.
+    // Whoever may pass and holds nothing meanwhile, passes without an allocation.
     type Future = Either<MapOk<S::Future, fn(Response<Body>) -> Response<Body>>, Waiting<S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -80,40 +90,71 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(rule) = rule(request.uri().path()) else { return refuse(status::unknown_method(), request) };
+        let (app, path) = (&self.view.app, request.uri().path());
+        let Some(rule) = rule(path) else { return refuse(status::unknown_method(), request) };
         if metadata_size(request.headers()) > MAX_METADATA {
             return refuse(status::too_large(), request);
         }
-        let method = introspect::Method::of(request.uri().path());
+        let direct = Direct::of(path);
+        let class = if direct.is_some() { Class::Tokens } else { load::class(path) };
+        // Before anything is done for the call.
+        let place = match load::place(app, &self.view.lateness, class) {
+            Ok(place) => place,
+            Err(refusal) => return refuse(refusal, request),
+        };
         let Some(link) = request.extensions().get::<Link>() else {
             return refuse(status::internal("a request came in past the acceptor"), request);
         };
-        let peer = Peer::recognise(&self.app, request.headers(), link);
+        let peer = Peer::recognise(app, request.headers(), link);
+        let deadline = deadline::of(request.headers());
         if rule == Rule::Anyone || is_sure(&peer) {
-            if let Err(refusal) = decide(rule, &peer) {
-                return refuse(refusal, request);
+            let held = match decide(rule, &peer).and_then(|()| load::hold(app, place, class, &peer)) {
+                Ok(held) => held,
+                Err(refusal) => return refuse(refusal, request),
+            };
+            if let Some(direct) = direct {
+                let view = Arc::clone(&self.view);
+                let answer = async move {
+                    let _held = held;
+                    Ok(direct.answer(&view.app, &view.gateways, request).await)
+                };
+                return Either::Right(Box::pin(deadline::within(deadline, answer)));
             }
-            let Some(method) = method else {
-                request.extensions_mut().insert(peer);
-                return Either::Left(self.inner.call(request).map_ok(with_details));
-            };
-            return Either::Right(Box::pin(introspect::answer(Arc::clone(&self.app), method, request).map(Ok)));
+            request.extensions_mut().insert(peer);
+            let answer = self.inner.call(bounded(class, request)).map_ok(with_details as fn(_) -> _);
+            if held.is_none() && deadline.is_none() {
+                return Either::Left(answer);
+            }
+            return Either::Right(Box::pin(deadline::within(deadline, async move {
+                let _held = held;
+                answer.await
+            })));
         }
-        let (app, mut inner) = (Arc::clone(&self.app), self.inner.clone());
-        Either::Right(Box::pin(async move {
-            let decided = make_sure(&app, peer, request.headers(), request.extensions().get()).await.and_then(|peer| {
+        let (view, mut inner) = (Arc::clone(&self.view), self.inner.clone());
+        Either::Right(Box::pin(deadline::within(deadline, async move {
+            let app = &view.app;
+            let decided = make_sure(app, peer, request.headers(), request.extensions().get()).await.and_then(|peer| {
                 decide(rule, &peer)?;
-                Ok(peer)
+                let held = load::hold(app, place, class, &peer)?;
+                Ok((peer, held))
             });
-            match (decided, method) {
-                (Err(refusal), _) => return Ok(refused(refusal, request).await),
-                (Ok(_), Some(method)) => return Ok(introspect::answer(app, method, request).await),
-                (Ok(peer), None) => request.extensions_mut().insert(peer),
+            let (peer, _held) = match decided {
+                Ok(decided) => decided,
+                Err(refusal) => return Ok(refused(refusal, request).await),
             };
+            if let Some(direct) = direct {
+                return Ok(direct.answer(app, &view.gateways, request).await);
+            }
+            request.extensions_mut().insert(peer);
             poll_fn(|context| inner.poll_ready(context)).await?;
-            inner.call(request).await.map(with_details)
-        }))
+            inner.call(bounded(class, request)).await.map(with_details)
+        })))
     }
+}
+
+/// Lets a message be under way for as long as any may be, but for calls whose messages come as they will.
+fn bounded(class: Class, request: Request<Body>) -> Request<Body> {
+    if class == Class::OpenEnded { request } else { deadline::bounded(request) }
 }
 
 /// Whether memory alone could tell who calls.

@@ -1,11 +1,11 @@
-//! `Introspect` and `BatchIntrospect`, which gateways call for every request that they let through. So they are served right
-//! behind the gate, past the router and the generated server, and what memory can answer is answered in one go: a message is
-//! read where it lies, and its answer is written once.
+//! `Introspect` and `BatchIntrospect`. What memory can answer is answered in one go: a message is read where it lies, and its
+//! answer is written once.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Request, Response};
+use http::Request;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -27,34 +27,8 @@ const ANSWER: usize = 512;
 const TURN: usize = 256;
 const NEW_TOKEN: usize = 16;
 
-/// What is served here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Introspect,
-    BatchIntrospect,
-}
-
-impl Method {
-    /// The one that is called by a path, if it is one of them.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        match path {
-            "/countersign.v1.TokenService/Introspect" => Some(Self::Introspect),
-            "/countersign.v1.TokenService/BatchIntrospect" => Some(Self::BatchIntrospect),
-            _ => None,
-        }
-    }
-}
-
-/// Answers a call that has passed the gate.
-pub(super) async fn answer(app: Arc<App>, method: Method, request: Request<Body>) -> Response<Body> {
-    let answered = match method {
-        Method::Introspect => introspect(&app, request).await,
-        Method::BatchIntrospect => batch_introspect(&app, request).await,
-    };
-    answered.map_or_else(Status::into_http, Outgoing::into_response)
-}
-
-async fn introspect(app: &App, request: Request<Body>) -> Result<Outgoing, Status> {
+/// Answers `Introspect`.
+pub(super) async fn introspect(app: &App, request: Request<Body>) -> Result<Bytes, Status> {
     let message = unary::read(request, MAX_MESSAGE).await?;
     let Question { token, demanded } = Question::read(&message)?;
     let mut faults = Faults::default();
@@ -74,10 +48,11 @@ async fn introspect(app: &App, request: Request<Body>) -> Result<Outgoing, Statu
     let introspection = common.introspection(&verdict);
     let mut outgoing = Outgoing::with_capacity(introspection.encoded_len());
     introspection.encode(outgoing.buffer());
-    Ok(outgoing)
+    Ok(outgoing.framed())
 }
 
-async fn batch_introspect(app: &App, request: Request<Body>) -> Result<Outgoing, Status> {
+/// Answers `BatchIntrospect`.
+pub(super) async fn batch_introspect(app: &App, request: Request<Body>) -> Result<Bytes, Status> {
     let message = unary::read(request, MAX_BATCH).await?;
     let Questions { tokens, demanded } = Questions::read(&message)?;
     let mut faults = Faults::default();
@@ -99,7 +74,7 @@ async fn batch_introspect(app: &App, request: Request<Body>) -> Result<Outgoing,
         let answered = recall(app, rest, demands, &mut outgoing);
         rest = &rest[answered..];
         spent += answered;
-        let Some((token, behind)) = rest.split_first() else { return Ok(outgoing) };
+        let Some((token, behind)) = rest.split_first() else { return Ok(outgoing.framed()) };
         if answered < TURN {
             let Answer { verdict, as_of } = app.access.introspect(text(token)?, demands).await?;
             let common = Common::of(app, app.clock.now(), as_of);

@@ -5,12 +5,16 @@ mod admin;
 mod auth;
 mod convert;
 mod cookies;
+mod deadline;
+mod direct;
 mod ext_authz;
 mod gate;
 mod health;
 mod introspect;
+mod load;
 mod peer;
 mod policy;
+mod readers;
 mod sized;
 mod status;
 mod token;
@@ -23,15 +27,17 @@ use std::sync::Arc;
 
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
+use tower::layer::util::Stack;
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
 pub use self::peer::Link;
+pub use self::readers::Readers;
 use self::sized::Sized;
 pub use self::web::WebLayer;
 use crate::app::App;
 use crate::health::Part;
-use crate::proto::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use crate::load::Lateness;
 use crate::proto::{DESCRIPTORS, v1};
 
 /// The largest message that is read, but for batches.
@@ -41,7 +47,7 @@ const MAX_BATCH: usize = 4 * 1024 * 1024;
 /// What batches of accounts are sent to.
 const IMPORT: &str = "/countersign.v1.AdminService/ImportAccounts";
 
-/// All services of one worker.
+/// All services of one worker, but for what is served right behind the gate.
 #[must_use]
 pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     let mut routes = RoutesBuilder::default();
@@ -56,7 +62,6 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
         .add_service(auth.max_decoding_message_size(MAX_MESSAGE))
         .add_service(account.max_decoding_message_size(MAX_MESSAGE))
         .add_service(admin)
-        .add_service(AuthorizationServer::new(ext_authz::Gateways::new(app)).max_decoding_message_size(MAX_MESSAGE))
         .add_service(health.service());
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -67,14 +72,14 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
         routes.add_service(v1).add_service(v1alpha);
     }
-    routes.routes()
+    routes.routes().prepare()
 }
 
 /// What every call goes through before its handler: from the web's form into its own where it comes from there; who calls, and
 /// whether they may.
 #[must_use]
-pub fn door(app: &Arc<App>) -> (WebLayer, GateLayer) {
-    (WebLayer::new(&app.config.web), GateLayer::new(Arc::clone(app)))
+pub fn door(app: &Arc<App>, lateness: Arc<Lateness>) -> Stack<GateLayer, WebLayer> {
+    Stack::new(GateLayer::new(Arc::clone(app), lateness), WebLayer::new(&app.config.web))
 }
 
 /// The full names of the services of this contract.

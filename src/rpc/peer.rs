@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use tonic::{Request, Status};
 
 use super::cookies;
+use super::readers::Readers;
 use crate::app::App;
 use crate::gateway::bearer;
 use crate::identity::API_KEY_PREFIX;
@@ -25,6 +26,8 @@ pub struct Link {
     pub address: IpAddr,
     /// The names in its certificate, where it has one that is believed.
     pub names: Arc<[CertificateName]>,
+    /// Those that read long answers over it.
+    pub readers: Arc<Readers>,
 }
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.

@@ -1,6 +1,7 @@
 //! From errors to statuses: each cause becomes one code, one reason and its details. What only operators may know is logged
 //! here, once, and leaves as a fixed text.
 
+mod load;
 mod owner;
 mod token;
 
@@ -20,6 +21,8 @@ use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
 use crate::session::{FlowError, Needed, SetPasswordError, SignInError};
 use crate::store::StoreError;
+
+pub(crate) use self::load::compressed;
 
 const DOMAIN: &str = "countersign";
 /// When to try again what failed because something else did not answer.
@@ -59,6 +62,10 @@ pub(crate) fn malformed() -> Status {
 
 pub(crate) fn too_slow() -> Status {
     status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the message took too long to arrive")
+}
+
+pub(crate) fn deadline_over() -> Status {
+    status(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the client's time is over")
 }
 
 pub(crate) fn credentials_missing() -> Status {
@@ -109,12 +116,11 @@ fn wait(reason: ErrorReason, message: &str, retry_after: TimeDelta) -> Status {
 /// Adds what a status lacks that a library below has made.
 pub(crate) fn with_details(bare: &Status) -> Status {
     let (code, reason, message) = match bare.code() {
-        Code::Unimplemented => return unknown_method(),
+        // Methods are known by the table: what else is not implemented is a way to compress messages.
+        Code::Unimplemented => return compressed(),
         Code::OutOfRange | Code::ResourceExhausted => return too_large(),
         Code::Internal | Code::InvalidArgument | Code::Unknown => return malformed(),
-        Code::Cancelled | Code::DeadlineExceeded => {
-            (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, "the client's time is over")
-        }
+        Code::Cancelled | Code::DeadlineExceeded => return deadline_over(),
         code => (code, ErrorReason::Internal, bare.message()),
     };
     status(code, reason, message)

@@ -4,7 +4,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -14,13 +13,12 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::deadline::PATIENCE;
 use super::gate::hear_out;
 use super::status;
 
 /// What stands before each message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
-/// How long a message may be under way.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PREFIX: usize = 5;
 /// How much is set aside for one before it has come.
 const SET_ASIDE: usize = 64 * 1024;
 
@@ -83,7 +81,7 @@ async fn piece(body: &mut Body) -> Result<Option<Bytes>, Status> {
 fn announced(mut prefix: &[u8], headers: &HeaderMap, most: usize) -> Result<usize, Status> {
     match prefix.get_u8() {
         0 => {}
-        1 if headers.contains_key(&GRPC_ENCODING) => return Err(status::unknown_method()),
+        1 if headers.contains_key(&GRPC_ENCODING) => return Err(status::compressed()),
         _ => return Err(status::malformed()),
     }
     let length = usize::try_from(prefix.get_u32()).unwrap_or(usize::MAX);
@@ -107,14 +105,19 @@ impl Outgoing {
         &mut self.0
     }
 
-    /// The answer that consists of it, and of the word that all went well.
-    pub(super) fn into_response(mut self) -> Response<Body> {
+    /// What has been written, as it is sent.
+    pub(super) fn framed(mut self) -> Bytes {
         let length = u32::try_from(self.0.len() - PREFIX).unwrap_or(u32::MAX);
         self.0[1..PREFIX].copy_from_slice(&length.to_be_bytes());
-        let mut response = Response::new(Body::new(Answer { message: Some(self.0.freeze()), ended: false }));
-        response.headers_mut().insert(CONTENT_TYPE, GRPC.clone());
-        response
+        self.0.freeze()
     }
+}
+
+/// The answer that consists of one message with its prefix, and of the word that all went well.
+pub(super) fn answer(framed: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::new(Answer { message: Some(framed), ended: false }));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC.clone());
+    response
 }
 
 /// The body of an answer.

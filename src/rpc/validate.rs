@@ -19,10 +19,12 @@ use super::status;
 use crate::model::{Channel, ClientContext, EmailAddress, Identifier, Permission, Phone, Region, RequestId, digit};
 use crate::proto::v1;
 
-/// The faults found so far.
+/// The faults found so far, as many as are told.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<FieldViolation>);
 
+/// How many faults are told.
+const MOST_FAULTS: usize = 20;
 /// How many rows a list gives where nothing is said, and at most.
 const PAGE: i32 = 50;
 const LARGEST_PAGE: i32 = 200;
@@ -31,7 +33,10 @@ const YEAR_10000: i64 = 253_402_300_800;
 
 impl Faults {
     pub(crate) fn add(&mut self, field: &str, fault: impl Display) {
-        self.0.push(FieldViolation::new(field, fault.to_string()));
+        // Whoever sends a thousand wrong things is helped by some of them; the answer must not be larger than the question.
+        if self.0.len() < MOST_FAULTS {
+            self.0.push(FieldViolation::new(field, fault.to_string()));
+        }
     }
 
     /// Goes on only if there is none.

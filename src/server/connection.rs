@@ -1,30 +1,40 @@
-//! A connection that is counted for as long as it lives, in plain text or in TLS.
+//! A connection, in plain text or in TLS, that is given up where nothing comes over it or nothing is taken in.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
+use super::admission::Admitted;
+use super::limits::{SILENCE, UNREAD};
 use super::tls::{self, Port, Tls};
-use crate::rpc::Link;
+use crate::model::CertificateName;
 
-/// A stream on its worker's event loop.
+/// A stream on the event loop that it is served on.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
-    link: Link,
     /// None once the client has begun to speak.
     silence: Option<Silence>,
-    _counted: Counted,
+    /// There while nothing leaves: until when that may be so.
+    unread: Option<Pin<Box<Sleep>>>,
+    _admitted: Admitted,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// The names in its certificate.
+    pub(super) names: Arc<[CertificateName]>,
+    /// When that expires.
+    pub(super) expires_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -42,56 +52,51 @@ struct Silence {
 }
 
 impl Silence {
-    const LONGEST: Duration = Duration::from_secs(10);
     const PREFACE: usize = 24;
 
     fn begin() -> Self {
-        Self { until: Box::pin(tokio::time::sleep(Self::LONGEST)), missing: Self::PREFACE }
-    }
-}
-
-/// One of the open connections.
-#[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        Self { until: Box::pin(sleep(SILENCE)), missing: Self::PREFACE }
     }
 }
 
 impl Connection {
-    /// Takes a stream over that `open` already counts. Where there is TLS, the hands are shaken first; who does not get through
-    /// that is none.
+    /// Takes a stream over. Where there is TLS, the hands are shaken first; who does not get through that is none.
     pub(super) async fn open(
-        stream: std::net::TcpStream,
-        open: Arc<AtomicUsize>,
+        port: Port,
+        stream: TcpStream,
+        admitted: Admitted,
         tls: Option<&Tls>,
-    ) -> io::Result<Option<Self>> {
-        let counted = Counted(open);
+    ) -> io::Result<Option<(Self, Peer)>> {
         // Answers are small; waiting to fill a segment would only delay them.
         stream.set_nodelay(true)?;
-        let stream = TcpStream::from_std(stream)?;
         let address = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let link = Link { address: address.to_canonical(), names: Arc::default() };
-        let Some(tls) = tls else {
-            let silence = Some(Silence::begin());
-            return Ok(Some(Self { stream: Stream::Plain(stream), link, silence, _counted: counted }));
+        let mut peer = Peer { address: address.to_canonical(), names: Arc::default(), expires_at: None };
+        let stream = match tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let Some(stream) = tls.accept(port, stream).await else { return Ok(None) };
+                peer.names = tls::client_names(stream.get_ref().1);
+                peer.expires_at = tls::client_expiry(stream.get_ref().1).map(|left| Instant::now() + left);
+                Stream::Tls(Box::new(stream))
+            }
         };
-        Ok(tls.accept(Port::Grpc, stream).await.map(|stream| Self {
-            link: Link { names: tls::client_names(stream.get_ref().1), ..link },
-            stream: Stream::Tls(Box::new(stream)),
-            silence: Some(Silence::begin()),
-            _counted: counted,
-        }))
+        // Over HTTP/1.1 a request may be shorter than what HTTP/2 begins with.
+        let silence = matches!(port, Port::Grpc).then(Silence::begin);
+        Ok(Some((Self { stream, silence, unread: None, _admitted: admitted }, peer)))
     }
-}
 
-impl Connected for Connection {
-    type ConnectInfo = Link;
-
-    fn connect_info(&self) -> Link {
-        self.link.clone()
+    /// Gives up where nothing has left for too long. What is written waits for the peer alone.
+    fn unless_unread(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.unread = None;
+            return written;
+        }
+        let until = self.unread.get_or_insert_with(|| Box::pin(sleep(UNREAD)));
+        until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -132,7 +137,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write(context, bytes))
+        let written = on_stream!(self, stream => stream.poll_write(context, bytes));
+        self.unless_unread(context, written)
     }
 
     fn poll_write_vectored(
@@ -140,7 +146,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write_vectored(context, slices))
+        let written = on_stream!(self, stream => stream.poll_write_vectored(context, slices));
+        self.unless_unread(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -2,9 +2,13 @@
 //!
 //! Each worker is a thread with an event loop of its own, so that no call moves between cores. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
 
+mod admission;
 mod connection;
+mod conversation;
 mod http;
+mod limits;
 mod tls;
+mod validity;
 mod worker;
 
 use std::io;
@@ -17,6 +21,7 @@ use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use self::admission::Admission;
 use self::tls::Tls;
 pub use self::tls::TlsError;
 use self::worker::Worker;
@@ -92,13 +97,18 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     }
     let drain = app.config.grpc.drain.to_std().unwrap_or_default();
     let (end_of_workers, all_drained) = shutdown::channel();
-    let start = |number| Worker::start(number, &app, &health, tls.as_ref(), &shutdown, drain, all_drained.clone());
+    let start = |number| Worker::start(number, &app, &health, tls.as_ref(), &shutdown, all_drained.clone());
     let workers = (0..worker_count(&app)).map(start);
     let workers = workers.collect::<io::Result<Vec<_>>>()?;
 
     let router = crate::http::router(Arc::clone(&app), Arc::clone(&state));
-    let mut http = tokio::spawn(http::serve(http, tls, router, shutdown.clone()));
-    let accepting = accept(&grpc, &workers);
+    let load = app.config.load.clone();
+    let admission = |port, most| Admission::new(port, most, load.connections_per_address, app.metrics.clone());
+    let grpc_admission = admission("grpc", load.grpc_connections);
+    let http_admission = admission("http", load.http_connections);
+    let served = http::Served { tls, router, settings: load.clone(), shutdown: shutdown.clone() };
+    let mut http = tokio::spawn(http::serve(http, http_admission, served));
+    let accepting = accept(&grpc, &grpc_admission, &workers);
     tokio::select! {
         () = accepting => {}
         () = shutdown.requested() => info!("asked to stop; finishing what is in flight"),
@@ -137,14 +147,15 @@ fn worker_count(app: &App) -> usize {
 
 /// Hands each connection to the worker that has the fewest. A connection is rare beside the calls on it, so that one acceptor
 /// is enough; several would share the port blindly, and some workers would idle while others queue.
-async fn accept(listener: &TcpListener, workers: &[Worker]) {
+async fn accept(listener: &TcpListener, admission: &Arc<Admission>, workers: &[Worker]) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
+                let Some(admitted) = admission.admit(address.ip()) else { continue };
                 if let Some(worker) =
                     workers.iter().filter(|worker| worker.is_alive()).min_by_key(|worker| worker.load())
                 {
-                    worker.hand(stream);
+                    worker.hand(stream, admitted);
                 }
             }
             Err(cause) => {

@@ -10,7 +10,7 @@ use ::aws_lc_rs::digest::{Context, SHA256};
 use arc_swap::ArcSwap;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 use webpki::EndEntityCert;
 
+use super::validity::not_after;
 use crate::config;
 use crate::model::CertificateName;
 
@@ -28,6 +29,8 @@ use crate::model::CertificateName;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How many names of a certificate are looked at.
 const MOST_NAMES: usize = 16;
+/// The longest time in seconds that a connection is told its client's certificate is good for: longer than any lives.
+const MOST_LEFT: u64 = 365 * 24 * 60 * 60;
 
 /// Why the ports cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +169,14 @@ pub(super) fn client_names(connection: &ServerConnection) -> Arc<[CertificateNam
     let uris = own.valid_uri_names().filter_map(CertificateName::uri);
     let hosts = own.valid_dns_names().filter_map(CertificateName::dns);
     uris.chain(hosts).take(MOST_NAMES).collect()
+}
+
+/// How much longer a client's certificate is good, with all that it came with.
+pub(super) fn client_expiry(connection: &ServerConnection) -> Option<Duration> {
+    let now = UnixTime::now().as_secs();
+    let ends = connection.peer_certificates()?.iter().filter_map(|certificate| not_after(certificate));
+    let left = ends.map(|end| u64::try_from(end.timestamp()).unwrap_or_default().saturating_sub(now)).min()?;
+    Some(Duration::from_secs(left.min(MOST_LEFT)))
 }
 
 impl Files {

@@ -3,56 +3,51 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::{Request, Response};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::Server;
-use tracing::{error, warn};
+use tokio::task::JoinSet;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tracing::warn;
 
-use super::connection::Connection;
-use super::tls::Tls;
+use super::admission::Admitted;
+use super::connection::{Connection, Peer};
+use super::conversation::{Terms, converse, old_at};
+use super::limits;
+use super::tls::{Port, Tls};
 use crate::app::App;
-use crate::rpc::{self, Health};
+use crate::load::Lateness;
+use crate::rpc::{self, Health, Link};
 use crate::shutdown::Shutdown;
-
-/// What one connection may do. tonic switches the safe values of the HTTP/2 implementation off unless each is set.
-mod limits {
-    use std::time::Duration;
-
-    /// Calls at a time.
-    pub(super) const STREAMS: u32 = 1_024;
-    /// Bytes of metadata, before the gate looks at them.
-    pub(super) const HEADERS: u32 = 16 * 1024;
-    /// Streams that were reset before they were looked at; more, and the connection is told to go away (CVE-2023-44487).
-    pub(super) const PENDING_RESETS: usize = 20;
-    /// Streams that we reset because of the peer's faults.
-    pub(super) const LOCAL_RESETS: usize = 64;
-    /// Flow control: as much as a batch, and several at a time.
-    pub(super) const STREAM_WINDOW: u32 = 1024 * 1024;
-    pub(super) const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-    /// The largest frame. A batch that comes in one is read where it lies; but a frame is held until it is complete, whoever
-    /// sends it.
-    pub(super) const FRAME: u32 = 512 * 1024;
-    /// How many clients may shake hands at a time. Others wait, so that there must be room for many who say nothing until they
-    /// have had their time.
-    pub(super) const HANDSHAKES: usize = 8_192;
-    /// How often a silent peer is asked whether it is there, and how long it may take to answer.
-    pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
-    pub(super) const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
-}
 
 /// A worker, seen from the acceptor.
 #[derive(Debug)]
 pub(super) struct Worker {
-    connections: mpsc::UnboundedSender<std::net::TcpStream>,
+    connections: mpsc::UnboundedSender<Handed>,
     open: Arc<AtomicUsize>,
     drained: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
+}
+
+/// A connection on its way to its worker.
+type Handed = (std::net::TcpStream, Admitted, Counted);
+
+/// One of a worker's connections.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Worker {
@@ -63,15 +58,13 @@ impl Worker {
         health: &Health,
         tls: Option<&Arc<Tls>>,
         shutdown: &Shutdown,
-        drain: Duration,
         mut all_drained: Shutdown,
     ) -> io::Result<Self> {
         let (connections, handed) = mpsc::unbounded_channel();
         let (is_drained, drained) = oneshot::channel();
-        let open = Arc::new(AtomicUsize::new(0));
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let arriving = Arriving { handed, open: Arc::clone(&open), tls: tls.cloned() };
-        let service = serve(Arc::clone(app), health.clone(), arriving, shutdown.clone(), drain);
+        let arriving = Arriving { handed, tls: tls.cloned() };
+        let service = serve(Arc::clone(app), health.clone(), arriving, shutdown.clone());
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
                 service.await;
@@ -82,7 +75,7 @@ impl Worker {
             // What has had its time is cut off here; nothing waits for it.
             runtime.shutdown_background();
         })?;
-        Ok(Self { connections, open, drained, thread })
+        Ok(Self { connections, open: Arc::default(), drained, thread })
     }
 
     /// Whether it still takes connections.
@@ -96,12 +89,11 @@ impl Worker {
     }
 
     /// Hands it another.
-    pub(super) fn hand(&self, stream: TcpStream) {
+    pub(super) fn hand(&self, stream: TcpStream, admitted: Admitted) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let handed = stream.into_std().is_ok_and(|stream| self.connections.send(stream).is_ok());
-        if !handed {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-        }
+        let counted = Counted(Arc::clone(&self.open));
+        // Where it cannot be handed over, it is closed.
+        let _ = stream.into_std().map(|stream| self.connections.send((stream, admitted, counted)));
     }
 
     /// Hands it no more, and waits until what it had is finished. The thread goes on until all are.
@@ -116,23 +108,29 @@ impl Worker {
 
 /// The connections that a worker is handed.
 struct Arriving {
-    handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    open: Arc<AtomicUsize>,
+    handed: mpsc::UnboundedReceiver<Handed>,
     tls: Option<Arc<Tls>>,
 }
 
+/// One that can be served.
+type Opened = (Connection, Peer, Counted);
+
 impl Arriving {
     /// Takes each over on this event loop. None waits for another's handshake.
-    async fn open(mut self, ready: mpsc::UnboundedSender<Connection>) {
+    async fn open(mut self, ready: mpsc::UnboundedSender<Opened>) {
         let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
-        while let Some(stream) = self.handed.recv().await {
+        while let Some((stream, admitted, counted)) = self.handed.recv().await {
             let place = Arc::clone(&handshakes).acquire_owned().await;
-            let (open, tls, ready) = (Arc::clone(&self.open), self.tls.clone(), ready.clone());
+            let (tls, ready) = (self.tls.clone(), ready.clone());
             let opening = async move {
                 let _place = place;
-                match Connection::open(stream, open, tls.as_deref()).await {
+                let opened = match TcpStream::from_std(stream) {
+                    Ok(stream) => Connection::open(Port::Grpc, stream, admitted, tls.as_deref()).await,
+                    Err(cause) => Err(cause),
+                };
+                match opened {
                     // A worker that is stopping takes no more.
-                    Ok(Some(connection)) => drop(ready.send(connection)),
+                    Ok(Some((connection, peer))) => drop(ready.send((connection, peer, counted))),
                     Ok(None) => {}
                     Err(cause) => warn!(%cause, "a connection could not be taken over"),
                 }
@@ -142,34 +140,69 @@ impl Arriving {
     }
 }
 
-async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: Shutdown, drain: Duration) {
-    let (ready, connections) = mpsc::unbounded_channel();
+async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: Shutdown) {
+    let (ready, mut connections) = mpsc::unbounded_channel();
     tokio::spawn(arriving.open(ready));
-    let connections = UnboundedReceiverStream::new(connections).map(Ok::<_, io::Error>);
-    let mut requested = shutdown.clone();
-    let server = Server::builder()
-        .max_concurrent_streams(limits::STREAMS)
-        .http2_max_header_list_size(limits::HEADERS)
-        .http2_max_pending_accept_reset_streams(Some(limits::PENDING_RESETS))
-        .http2_max_local_error_reset_streams(Some(limits::LOCAL_RESETS))
-        .initial_stream_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_frame_size(limits::FRAME)
-        .http2_keepalive_interval(Some(limits::KEEPALIVE))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
-        .accept_http1(app.config.web.grpc_web)
-        .layer(rpc::door(&app))
-        .add_routes(rpc::routes(&app, &health))
-        .serve_with_incoming_shutdown(connections, async move { requested.requested().await });
+    let lateness = Lateness::new(app.config.load.late.to_std().unwrap_or_default());
+    tokio::spawn(Arc::clone(&lateness).follow());
+    let service = rpc::door(&app, lateness).layer(rpc::routes(&app, &health));
+    let (web, drain) = (app.config.web.grpc_web, app.config.grpc.drain.to_std().unwrap_or_default());
+    let age = app.config.load.connection_age.and_then(|age| age.to_std().ok());
+    let view = shutdown.clone();
     drop((app, health));
-    let deadline = async {
-        shutdown.requested().await;
-        tokio::time::sleep(drain).await;
-    };
-    tokio::select! {
-        outcome = server => if let Err(cause) = outcome {
-            error!(%cause, "a worker stopped serving");
-        },
-        () = deadline => warn!("calls were still in flight when the time was up"),
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => break,
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+            opened = connections.recv() => {
+                let Some((connection, peer, counted)) = opened else { break };
+                let link = Link { address: peer.address, names: peer.names, readers: Arc::default() };
+                let readers = Some(Arc::clone(&link.readers));
+                let old_at = age.map(old_at);
+                let terms = Terms { old_at, expires_at: peer.expires_at, readers, ..Terms::default() };
+                let (service, shutdown) = (Linked { inner: service.clone(), link }, view.clone());
+                open.spawn(async move {
+                    let _counted = counted;
+                    let builder = limits::grpc(web);
+                    let connection = TokioIo::new(connection);
+                    converse(builder.serve_connection(connection, TowerToHyperService::new(service)), terms, shutdown).await;
+                });
+            }
+        }
+    }
+    drop(connections);
+    shutdown.requested().await;
+    let all = async { while open.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, all).await.is_err() {
+        warn!("calls were still in flight when the time was up");
+    }
+}
+
+/// A service that is told with each request over which connection it comes.
+#[derive(Clone)]
+struct Linked<S> {
+    inner: S,
+    link: Link,
+}
+
+impl<S, B> Service<Request<B>> for Linked<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    B: axum::body::HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.link.clone());
+        self.inner.call(request)
     }
 }

@@ -45,9 +45,11 @@ pub struct AccessTokens {
 /// A token that a key of ours has signed, with what of answers about it stays the same.
 pub type Known = countersign_token::Known<Encoded>;
 
-/// What of answers about a token stays the same, encoded by whoever answers so first.
+/// What of answers about a token stays the same, found out or encoded by whoever answers so first.
 #[derive(Clone, Debug, Default)]
 pub struct Encoded {
+    /// Whether it is of our issuer, and for the first of our audiences.
+    is_for_us: OnceLock<Result<(), Rejection>>,
     /// Of an introspection.
     pub introspection: OnceLock<Bytes>,
     /// The claims as JSON, without the brace that opens it.
@@ -106,6 +108,8 @@ pub struct Moment {
     pub now: DateTime<Utc>,
     /// No revocation that was committed before this is overlooked.
     pub as_of: DateTime<Utc>,
+    /// Whether that is recent enough to be sure.
+    is_fresh: bool,
     keys: arc_swap::Guard<Arc<Keys>>,
 }
 
@@ -302,35 +306,36 @@ impl AccessTokens {
             Ok(known) => known,
             Err(rejection) => return Judgement::Inactive(rejection.into()),
         };
-        self.weigh(known, demands, self.clock.now())
+        self.weigh(known, demands, &self.moment())
     }
 
     /// The present, for [`Self::recall`].
     pub fn moment(&self) -> Moment {
         // Read before any judgement: it must not claim to know of what was learnt after it.
         let as_of = self.replica.as_of();
-        Moment { now: self.clock.now(), as_of, keys: self.keyring.keys() }
+        let now = self.clock.now();
+        Moment { now, as_of, is_fresh: self.replica.is_fresh(now, self.bound), keys: self.keyring.keys() }
     }
 
     /// Judges a token that is remembered, if memory suffices for that.
     pub fn recall(&self, token: &[u8], demands: Demands<'_>, moment: &Moment) -> Option<Result<Arc<Known>, Inactive>> {
         let known = self.remembered.recall(token, &moment.keys.set)?;
-        match self.weigh(known, demands, moment.now) {
+        match self.weigh(known, demands, moment) {
             Judgement::Active(known) => Some(Ok(known)),
             Judgement::Inactive(inactive) => Some(Err(inactive)),
             Judgement::Unsure(_) => None,
         }
     }
 
-    fn weigh(&self, known: Arc<Known>, demands: Demands<'_>, now: DateTime<Utc>) -> Judgement {
-        if let Err(inactive) = self.check(&known.claims, demands, now) {
+    fn weigh(&self, known: Arc<Known>, demands: Demands<'_>, moment: &Moment) -> Judgement {
+        if let Err(inactive) = self.check(&known, demands, moment.now) {
             return Judgement::Inactive(inactive);
         }
         let AccessClaims { jti, sid, sub, .. } = known.claims;
-        if self.replica.covers(jti, sid, sub, known.issued_at, now) {
+        if self.replica.covers(jti, sid, sub, known.issued_at, moment.now) {
             return Judgement::Inactive(Inactive::Revoked);
         }
-        if self.replica.is_fresh(now, self.bound) { Judgement::Active(known) } else { Judgement::Unsure(known) }
+        if moment.is_fresh { Judgement::Active(known) } else { Judgement::Unsure(known) }
     }
 
     /// Judges a token. Waits only where memory does not suffice: for keys it has not heard of, or for the database when its
@@ -382,14 +387,21 @@ impl AccessTokens {
         self.remembered.read(token, &self.keyring.keys().set)
     }
 
-    fn check(&self, claims: &AccessClaims, demands: Demands<'_>, now: DateTime<Utc>) -> Result<(), Inactive> {
-        let ours = self.settings.audience.first().map(String::as_str);
-        let expected = Expected {
-            issuer: &self.settings.issuer,
-            audience: demands.audience.or(ours),
-            leeway_seconds: u8::try_from(self.settings.leeway.num_seconds()).unwrap_or(0),
-        };
-        claims.check(&expected, now)?;
+    fn check(&self, known: &Known, demands: Demands<'_>, now: DateTime<Utc>) -> Result<(), Inactive> {
+        let claims = &known.claims;
+        let leeway_seconds = u8::try_from(self.settings.leeway.num_seconds()).unwrap_or(0);
+        let expected = |audience| Expected { issuer: &self.settings.issuer, audience, leeway_seconds };
+        match demands.audience {
+            // Whether it is for us is the same each time.
+            None => {
+                let ours = self.settings.audience.first().map(String::as_str);
+                let note = known.note.get_or_init(Encoded::default);
+                let is_for_us = note.is_for_us.get_or_init(|| claims.check_parties(&expected(ours)));
+                is_for_us.as_ref().map_err(Rejection::clone)?;
+            }
+            audience => claims.check_parties(&expected(audience))?,
+        }
+        claims.check_times(leeway_seconds, now)?;
         let has = |scope: &String| claims.scope.split(' ').any(|own| own == scope);
         if demands.scopes.iter().all(has) { Ok(()) } else { Err(Inactive::Scope) }
     }

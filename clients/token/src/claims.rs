@@ -185,15 +185,26 @@ impl AccessClaims {
 
     /// Holds the claims to what is expected of them at the time `now`.
     pub fn check(&self, expected: &Expected<'_>, now: DateTime<Utc>) -> Result<(), Rejection> {
+        self.check_parties(expected)?;
+        self.check_times(expected.leeway_seconds, now)
+    }
+
+    /// The part of [`Self::check`] that is the same at any time: who issued it, and for whom.
+    pub fn check_parties(&self, expected: &Expected<'_>) -> Result<(), Rejection> {
         if self.iss != expected.issuer {
             return Err(Rejection::WrongIssuer);
         }
         if expected.audience.is_some_and(|audience| !self.aud.iter().any(|entry| entry == audience)) {
             return Err(Rejection::WrongAudience);
         }
+        Ok(())
+    }
+
+    /// The part of [`Self::check`] that is not.
+    pub fn check_times(&self, leeway_seconds: u8, now: DateTime<Utc>) -> Result<(), Rejection> {
         // In microseconds, so that a token is not kept alive, nor let in early, by the rest of a second.
         let micros = |seconds: i64| seconds.saturating_mul(1_000_000);
-        let leeway = micros(i64::from(expected.leeway_seconds.min(MAX_LEEWAY_SECONDS)));
+        let leeway = micros(i64::from(leeway_seconds.min(MAX_LEEWAY_SECONDS)));
         let now = now.timestamp_micros();
         let late_by = now.saturating_sub(micros(self.exp));
         // RFC 7519 §4.1.4: `exp` itself is already too late; only a leeway is used up to its end.

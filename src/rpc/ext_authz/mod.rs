@@ -3,20 +3,21 @@
 
 mod ruling;
 
-use std::sync::Arc;
+use bytes::Bytes;
+use http::Request;
+use prost::Message;
+use tonic::Status;
+use tonic::body::Body;
 
-use tonic::{Request, Response, Status};
-
+use super::{MAX_MESSAGE, status, unary};
 use crate::app::App;
 use crate::cors::trusts_cookies;
 use crate::gateway::{self, Complaint, Needs, Presented, Refusal, Unreadable, Verdict, cookie, is_shadow};
-use crate::proto::envoy::service::auth::v3::authorization_server::Authorization;
-use crate::proto::{CheckQuestion, Ruling, Said};
+use crate::proto::{CheckQuestion, Said};
 
 /// `envoy.service.auth.v3.Authorization`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Gateways {
-    app: Arc<App>,
     /// About what routes need.
     complaint: Complaint,
 }
@@ -36,12 +37,25 @@ struct Heard<'q> {
 }
 
 impl Gateways {
-    pub(super) fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), complaint: Complaint::default() }
+    /// Answers `Check`.
+    pub(super) async fn check(&self, app: &App, request: Request<Body>) -> Result<Bytes, Status> {
+        let message = unary::read(request, MAX_MESSAGE).await?;
+        let question = CheckQuestion::decode(message).map_err(|_| status::malformed())?;
+        let heard = match self.hear(app, &question) {
+            Ok(heard) => heard,
+            Err(refusal) => return Ok(ruling::refused(&refusal)),
+        };
+        let cookie = heard.cookie.filter(|_| trusts_cookies(&app.config.web, heard.origins.iter().copied()));
+        let presented = heard.authorization.or_cookie(cookie);
+        Ok(match gateway::judge(&app.access, presented, &heard.needs).await {
+            Verdict::Holder(known) => ruling::without(ruling::holder(&known), &heard.shadows),
+            Verdict::Nobody => ruling::without(ruling::nobody(), &heard.shadows),
+            Verdict::Refused(refusal) => ruling::refused(&refusal),
+        })
     }
 
-    fn hear<'q>(&self, question: &'q CheckQuestion) -> Result<Heard<'q>, Refusal> {
-        let cookies = &self.app.config.cookies;
+    fn hear<'q>(&self, app: &App, question: &'q CheckQuestion) -> Result<Heard<'q>, Refusal> {
+        let cookies = &app.config.cookies;
         let mut heard = Heard::default();
         let understood = question.visit(|said| match said {
             Said::Header(b"authorization", value) => {
@@ -64,27 +78,9 @@ impl Gateways {
         // What is no question names nothing.
         let unreadable = heard.unreadable.or(understood.is_err().then_some(&[]));
         if let Some(need) = unreadable {
-            self.complaint.raise(&String::from_utf8_lossy(need), self.app.clock.now());
+            self.complaint.raise(&String::from_utf8_lossy(need), app.clock.now());
             return Err(Refusal::needs_unreadable());
         }
         Ok(heard)
-    }
-}
-
-#[tonic::async_trait]
-impl Authorization for Gateways {
-    async fn check(&self, request: Request<CheckQuestion>) -> Result<Response<Ruling>, Status> {
-        let question = request.get_ref();
-        let heard = match self.hear(question) {
-            Ok(heard) => heard,
-            Err(refusal) => return Ok(Response::new(ruling::refused(&refusal))),
-        };
-        let cookie = heard.cookie.filter(|_| trusts_cookies(&self.app.config.web, heard.origins.iter().copied()));
-        let presented = heard.authorization.or_cookie(cookie);
-        Ok(Response::new(match gateway::judge(&self.app.access, presented, &heard.needs).await {
-            Verdict::Holder(known) => ruling::without(ruling::holder(&known), &heard.shadows),
-            Verdict::Nobody => ruling::without(ruling::nobody(), &heard.shadows),
-            Verdict::Refused(refusal) => ruling::refused(&refusal),
-        }))
     }
 }

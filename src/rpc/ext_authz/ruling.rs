@@ -1,4 +1,5 @@
-//! A verdict as Envoy reads it.
+//! A verdict as Envoy reads it: encoded, with the prefix that gRPC puts before a message, so that one that was written before
+//! goes out as it is.
 
 use std::sync::OnceLock;
 
@@ -7,8 +8,8 @@ use prost::Message;
 use tonic::Code;
 
 use super::super::convert;
+use super::super::unary::{Outgoing, PREFIX};
 use crate::gateway::{Identity, Refusal};
-use crate::proto::Ruling;
 use crate::proto::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use crate::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use crate::proto::envoy::service::auth::v3::check_response::HttpResponse;
@@ -18,15 +19,15 @@ use crate::proto::google::rpc;
 use crate::token::{AccessClaims, Encoded, Known};
 
 /// The holder of a token passes. All of this stays the same for as long as the token lives.
-pub(super) fn holder(known: &Known) -> Ruling {
+pub(super) fn holder(known: &Known) -> Bytes {
     let encoded = &known.note.get_or_init(Encoded::default).ruling;
-    Ruling(encoded.get_or_init(|| passes(&Identity::of(&known.claims), Some(metadata(&known.claims)))).clone())
+    encoded.get_or_init(|| passes(&Identity::of(&known.claims), Some(metadata(&known.claims)))).clone()
 }
 
 /// A request without a token passes.
-pub(super) fn nobody() -> Ruling {
+pub(super) fn nobody() -> Bytes {
     static NOBODY: OnceLock<Bytes> = OnceLock::new();
-    Ruling(NOBODY.get_or_init(|| passes(&Identity::default(), None)).clone())
+    NOBODY.get_or_init(|| passes(&Identity::default(), None)).clone()
 }
 
 fn passes(identity: &Identity, dynamic_metadata: Option<prost_types::Struct>) -> Bytes {
@@ -36,23 +37,31 @@ fn passes(identity: &Identity, dynamic_metadata: Option<prost_types::Struct>) ->
     };
     let status = Some(rpc::Status::default());
     let http_response = Some(HttpResponse::OkResponse(ok));
-    CheckResponse { status, dynamic_metadata, http_response }.encode_to_vec().into()
+    framed(&[], &CheckResponse { status, dynamic_metadata, http_response })
+}
+
+/// A message behind its prefix. Whoever reads one that comes in two parts puts them together, lists end to end: so it may follow
+/// another.
+fn framed(before: &[u8], response: &CheckResponse) -> Bytes {
+    let mut outgoing = Outgoing::with_capacity(before.len() + response.encoded_len());
+    outgoing.buffer().extend_from_slice(before);
+    outgoing.buffer().extend_from_slice(&response.encode_to_vec());
+    outgoing.framed()
 }
 
 /// The same, and these headers of the client's are removed.
-pub(super) fn without(ruling: Ruling, shadows: &[&str]) -> Ruling {
+pub(super) fn without(ruling: Bytes, shadows: &[&str]) -> Bytes {
     if shadows.is_empty() {
         return ruling;
     }
     let headers_to_remove = shadows.iter().copied().map(str::to_owned).collect();
     let more = OkHttpResponse { headers_to_remove, ..Default::default() };
     let more = CheckResponse { http_response: Some(HttpResponse::OkResponse(more)), ..Default::default() };
-    // Whoever reads a message that comes in two parts puts them together, lists end to end.
-    Ruling([ruling.0.as_ref(), &more.encode_to_vec()].concat().into())
+    framed(&ruling[PREFIX..], &more)
 }
 
 /// A request does not pass.
-pub(super) fn refused(refusal: &Refusal) -> Ruling {
+pub(super) fn refused(refusal: &Refusal) -> Bytes {
     let code = match refusal.status {
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
@@ -66,7 +75,7 @@ pub(super) fn refused(refusal: &Refusal) -> Ruling {
         DeniedHttpResponse { status: Some(HttpStatus { code: refusal.status.into() }), headers, body: refusal.body() };
     let status = Some(rpc::Status { code: code.into(), message: refusal.description.to_owned(), ..Default::default() });
     let http_response = Some(HttpResponse::DeniedResponse(denied));
-    Ruling(CheckResponse { status, http_response, ..Default::default() }.encode_to_vec().into())
+    framed(&[], &CheckResponse { status, http_response, ..Default::default() })
 }
 
 /// Takes the place of whatever the client has sent under this name. Envoy 1.40 goes by `append` alone, other gateways by
@@ -98,11 +107,11 @@ mod tests {
     use super::*;
     use crate::gateway::IDENTITY;
 
-    fn read(ruling: &Ruling) -> CheckResponse {
-        CheckResponse::decode(ruling.0.as_ref()).unwrap()
+    fn read(ruling: &Bytes) -> CheckResponse {
+        CheckResponse::decode(&ruling[PREFIX..]).unwrap()
     }
 
-    fn passing(ruling: &Ruling) -> OkHttpResponse {
+    fn passing(ruling: &Bytes) -> OkHttpResponse {
         match read(ruling).http_response {
             Some(HttpResponse::OkResponse(ok)) => ok,
             other => panic!("{other:?}"),
