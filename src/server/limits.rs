@@ -31,8 +31,6 @@ const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 64;
 /// Bytes that wait to be sent, for each stream.
 const SEND_BUFFER: usize = 256 * 1024;
-/// How long a peer may take to say that it is there, once it is asked.
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
 
 /// What differs between the ports.
 struct Differing {
@@ -45,6 +43,8 @@ struct Differing {
     frame: u32,
     /// How often a silent peer is asked whether it is there.
     keepalive: Duration,
+    /// How long it may take to say so.
+    keepalive_answer: Duration,
 }
 
 /// gRPC. A batch that comes in one frame is read where it lies; and several batches may be on their way.
@@ -54,6 +54,7 @@ const GRPC: Differing = Differing {
     connection_window: 4 * 1024 * 1024,
     frame: 512 * 1024,
     keepalive: Duration::from_secs(30),
+    keepalive_answer: Duration::from_secs(10),
 };
 /// HTTP. Forms are small, and most clients speak HTTP/1.1 anyway.
 const HTTP: Differing = Differing {
@@ -62,6 +63,7 @@ const HTTP: Differing = Differing {
     connection_window: 512 * 1024,
     frame: 16 * 1024,
     keepalive: SILENCE,
+    keepalive_answer: Duration::from_secs(5),
 };
 
 /// How the gRPC port speaks: HTTP/2, and HTTP/1.1 where browsers may come.
@@ -96,6 +98,6 @@ fn limited(mut builder: Builder<TokioExecutor>, own: &Differing) -> Builder<Toki
         .max_frame_size(own.frame)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(own.keepalive)
-        .keep_alive_timeout(KEEPALIVE_ANSWER);
+        .keep_alive_timeout(own.keepalive_answer);
     builder
 }

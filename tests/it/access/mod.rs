@@ -3,13 +3,16 @@
 
 mod accounts;
 mod attacks;
+mod connections;
 mod floods;
 mod foreign;
 mod forge;
+mod frames;
 mod health;
 mod introspection;
 mod keys;
 mod kinds;
+mod load;
 mod operating;
 mod policy;
 pub(crate) mod probing;

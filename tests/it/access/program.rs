@@ -172,6 +172,11 @@ impl Server {
         self.said.push(line);
     }
 
+    /// The number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn grpc(&self) -> SocketAddr {
         self.grpc.unwrap()
     }

@@ -143,6 +143,9 @@ impl TestApp {
             ("http.listen".to_owned(), "127.0.0.1:0".to_owned()),
             ("grpc.workers".to_owned(), "1".to_owned()),
             ("grpc.drain".to_owned(), "2s".to_owned()),
+            // Tests that storm something are to reach it, however late a busy machine is.
+            ("load.late".to_owned(), "1m".to_owned()),
+            ("load.calls".to_owned(), "100000".to_owned()),
             ("revocation.reconcile_every".to_owned(), "100ms".to_owned()),
         ];
         match backend {
