@@ -18,8 +18,10 @@ use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
 use crate::session::{Departures, Flows, RefreshTokens, Sessions};
+use crate::shutdown::Nudge;
 use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
 use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
+use crate::upkeep::Upkeep;
 
 /// Under which name the caller of a development installation goes.
 const DEVELOPMENT_CALLER: &str = "development";
@@ -73,6 +75,10 @@ pub struct App {
     pub sessions: Sessions,
     /// Guided sign-ins.
     pub flows: Flows,
+    /// The request to look at files again.
+    pub nudge: Nudge,
+    /// What keeps the installation in order.
+    pub upkeep: Arc<Upkeep>,
     _lock: FileLock,
 }
 
@@ -192,6 +198,7 @@ impl App {
             mac: mac(Purpose::HashNationalIds),
         };
         let owners = ground.owners(&codes, &notifier);
+        let upkeep = Upkeep::new(&config, store.clone(), Arc::clone(&keyring), clock.clone(), metrics.clone());
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         Ok(Self {
             accounts,
@@ -216,6 +223,8 @@ impl App {
             passwords,
             flows,
             sessions,
+            nudge: Nudge::default(),
+            upkeep: Arc::new(upkeep),
             _lock: lock,
         })
     }
@@ -234,9 +243,7 @@ impl App {
 /// The database, in its shape.
 async fn store(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
-    if config.database.migrate {
-        store.migrate().await?;
-    }
+    store.bring_to_shape(config.database.migrate).await?;
     Ok(store)
 }
 
@@ -270,6 +277,13 @@ pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Acc
         store,
         clock,
     })
+}
+
+/// The jobs, for a command that does one beside running nodes.
+pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkeep, StartError> {
+    let root_key = root_key(config, &store).await?;
+    let keyring = keyring(config, &root_key, store.clone(), clock.clone()).await?;
+    Ok(Upkeep::new(config, store, keyring, clock, Metrics::new()))
 }
 
 /// What everything that people sign in with stands on.

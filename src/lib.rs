@@ -47,3 +47,4 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod upkeep;

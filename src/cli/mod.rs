@@ -5,6 +5,7 @@ mod account;
 mod demo;
 mod health;
 mod import;
+mod job;
 mod operate;
 mod pinned;
 mod serve;
@@ -62,8 +63,11 @@ enum Command {
     Token(verify::TokenCommand),
     /// Ask a running server whether it serves; exit with 0 if it does.
     Healthcheck(health::Healthcheck),
-    /// Delete what has expired.
+    /// Delete what has expired: the same as `job run purge`.
     Purge,
+    /// What is done again and again.
+    #[command(subcommand)]
+    Job(job::JobCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +101,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Account(command) => block_on(command.run(configuration()?))?,
         Command::Keys(command) => block_on(command.run(configuration()?))?,
         Command::Import(command) => block_on(command.run(configuration()?))?,
-        Command::Purge => block_on(operate::purge(configuration()?))?,
+        Command::Purge => block_on(job::purge(configuration()?))?,
+        Command::Job(command) => block_on(command.run(configuration()?))?,
         Command::Healthcheck(check) => {
             let (address, tls) = check.server(arguments.config.as_deref())?;
             block_on(check.run(address, tls))?;

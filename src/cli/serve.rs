@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Profile, Route};
 use crate::server::{self, Listeners};
-use crate::shutdown::{self, Signals};
+use crate::shutdown::{self, Asked, Signals};
 use crate::telemetry;
 
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
@@ -18,11 +18,18 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     // Before it says that it serves: whoever reads that may ask it to stop.
     let mut signals = Signals::listen()?;
     announce(&app, &listeners).await?;
+    let nudge = app.nudge.clone();
     tokio::spawn(async move {
-        signals.next().await;
-        trigger.pull();
-        // A second signal means that somebody is out of patience.
-        signals.next().await;
+        let mut is_asked = false;
+        loop {
+            match signals.next().await {
+                Asked::Reload => nudge.give(),
+                Asked::Stop if is_asked => break,
+                Asked::Stop => trigger.pull(),
+            }
+            is_asked = trigger.is_pulled();
+        }
+        // A second request to stop means that somebody is out of patience.
         std::process::exit(130);
     });
     server::run(app, listeners, view).await?;

@@ -14,10 +14,12 @@ macro_rules! section {
 mod claims;
 mod cookies;
 mod identity;
+mod jobs;
 mod limits;
 mod notify;
 mod password;
 mod read;
+mod secrets;
 mod sign_in;
 mod source;
 mod span;
@@ -33,9 +35,12 @@ use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
+pub use self::jobs::{Jobs, Purge};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
+pub use self::secrets::SecretFiles;
+use self::secrets::Source;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
@@ -68,6 +73,10 @@ pub struct Config {
     /// The root key; none in development where one is to be generated.
     pub root_key: Option<RootKey>,
     pub previous_root_key: Option<RootKey>,
+    /// How often files with secrets are looked at.
+    pub reload_secrets_every: TimeDelta,
+    /// The files that secrets were read from.
+    pub secret_files: SecretFiles,
     pub token: Token,
     pub keys: Keys,
     pub session: SessionConfig,
@@ -82,12 +91,14 @@ pub struct Config {
     pub notify: Notify,
     pub identity: Identity,
     pub purge: Purge,
+    pub jobs: Jobs,
     pub log: Log,
+    source: Source,
 }
 
 section! {
     /// `[grpc]`
-    Grpc { listen: SocketAddr, workers: usize, drain: TimeDelta, }
+    Grpc { listen: SocketAddr, workers: usize, drain_delay: TimeDelta, drain: TimeDelta, }
 }
 section! {
     /// `[database]`
@@ -140,10 +151,6 @@ section! {
     }
 }
 section! {
-    /// `[purge]`
-    Purge { every: TimeDelta, event_retention: TimeDelta, }
-}
-section! {
     /// `[log]`
     Log { json: bool, filter: String, }
 }
@@ -169,6 +176,16 @@ impl Config {
         path: Option<&std::path::Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::load_from(Source::new(path, environment))
+    }
+
+    /// Reads everything once more from where it came from.
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        Self::load_from(self.source.clone())
+    }
+
+    fn load_from(source: Source) -> Result<Self, ConfigError> {
+        let path = source.path.as_deref();
         let file = match path {
             None => None,
             Some(path) => match std::fs::read_to_string(path) {
@@ -183,7 +200,9 @@ impl Config {
             },
         };
         let file = file.as_ref().map(|(path, text)| (path.as_str(), text.as_str()));
-        Self::read(Settings::gather(file, environment))
+        let mut config = Self::read(Settings::gather(file, source.environment()))?;
+        config.source = source;
+        Ok(config)
     }
 
     fn read(mut settings: Settings) -> Result<Self, ConfigError> {

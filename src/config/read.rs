@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
+use super::secrets::Source;
 use super::source::Settings;
 use super::span::Span;
 use super::{
-    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls, web,
+    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, RevocationConfig, SessionConfig,
+    Token, cookies, identity, jobs, limits, notify, password, sign_in, tls, web,
 };
 use crate::root_key::RootKey;
 
@@ -23,6 +24,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let cache = self::cache(s);
     let root_key = root_key(s, "secrets.root_key");
     let previous_root_key = self::root_key(s, "secrets.previous_root_key");
+    let reload_secrets_every = span(s, "secrets.reload_every", "1s", "1d");
     let token = self::token(s);
     let keys = self::keys(s);
     let session = self::session(s);
@@ -36,7 +38,8 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let limits = limits::read(s);
     let identity = identity::read(s);
     let notify = notify::read(s);
-    let purge = self::purge(s);
+    let purge = jobs::purge(s);
+    let jobs = jobs::jobs(s);
     let log = self::log(s);
     Some(Config {
         profile: profile?,
@@ -47,6 +50,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         cache: cache?,
         root_key: root_key?,
         previous_root_key: previous_root_key?,
+        reload_secrets_every: reload_secrets_every?,
         token: token?,
         keys: keys?,
         session: session?,
@@ -61,15 +65,19 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         notify: notify?,
         identity: identity?,
         purge: purge?,
+        jobs: jobs?,
         log: log?,
+        secret_files: std::mem::take(&mut s.secret_files),
+        source: Source::default(),
     })
 }
 
 fn grpc(s: &mut Settings) -> Option<Grpc> {
     let listen = address(s, "grpc.listen");
     let workers = s.number("grpc.workers", 0..=1024);
+    let drain_delay = span(s, "grpc.drain_delay", "0s", "10m");
     let drain = span(s, "grpc.drain", "0s", "1h");
-    Some(Grpc { listen: listen?, workers: workers?, drain: drain? })
+    Some(Grpc { listen: listen?, workers: workers?, drain_delay: drain_delay?, drain: drain? })
 }
 
 fn database(s: &mut Settings) -> Option<Database> {
@@ -149,12 +157,6 @@ fn otp(s: &mut Settings) -> Option<Otp> {
         resend_after: resend_after?,
         messages: messages?,
     })
-}
-
-fn purge(s: &mut Settings) -> Option<Purge> {
-    let every = span(s, "purge.every", "1m", "7d");
-    let event_retention = span(s, "purge.event_retention", "1d", "3650d");
-    Some(Purge { every: every?, event_retention: event_retention? })
 }
 
 fn log(s: &mut Settings) -> Option<Log> {

@@ -2,6 +2,7 @@
 //! counts it, so that names and labels stand in this room alone. No label ever names a person.
 
 mod guard;
+mod job;
 mod message;
 mod token;
 
@@ -19,6 +20,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 pub struct Metrics {
     registry: Arc<Registry>,
     guard: guard::Figures,
+    job: job::Figures,
     message: message::Figures,
     token: token::Figures,
 }
@@ -27,9 +29,10 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("countersign");
         let guard = guard::Figures::register(&mut registry);
+        let job = job::Figures::register(&mut registry);
         let message = message::Figures::register(&mut registry);
         let token = token::Figures::register(&mut registry);
-        Self { registry: Arc::new(registry), guard, message, token }
+        Self { registry: Arc::new(registry), guard, job, message, token }
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Actor {
     System,
     /// Whoever sits at the command line.
     Operator,
+    /// A schedule outside, with the key for jobs.
+    Cron,
 }
 
 impl Actor {
@@ -31,6 +33,7 @@ impl Actor {
             (Self::Caller(id), _) => format!("caller:{id}"),
             (Self::System, _) | (Self::Owner, None) => "system".to_owned(),
             (Self::Operator, _) => "operator".to_owned(),
+            (Self::Cron, _) => "cron".to_owned(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{Mutex, Notify as Signal, Semaphore};
 use tokio::task::JoinHandle;
@@ -31,8 +32,10 @@ use crate::model::{Channel, Locale, Message};
 #[derive(Clone, Debug)]
 pub struct Notifier {
     queue: mpsc::Sender<Message>,
-    delivery: Arc<Delivery>,
+    delivery: Arc<ArcSwap<Delivery>>,
     metrics: Metrics,
+    clock: Clock,
+    observer: Option<mpsc::UnboundedSender<Message>>,
     default_locale: Locale,
     /// That nothing more is to be taken in.
     closing: Arc<Signal>,
@@ -81,7 +84,8 @@ impl Notifier {
         observer: Option<&mpsc::UnboundedSender<Message>>,
     ) -> Result<Self, SetupError> {
         let (queue, mut waiting) = mpsc::channel::<Message>(config.queue);
-        let delivery = Arc::new(Delivery::new(config, clock, metrics.clone(), observer)?);
+        let delivery = Delivery::new(config, clock.clone(), metrics.clone(), observer)?;
+        let delivery = Arc::new(ArcSwap::from_pointee(delivery));
         let all = u32::try_from(config.senders).unwrap_or(u32::MAX);
         let senders = Arc::new(Semaphore::new(config.senders));
         let (out, closing) = (Arc::clone(&delivery), Arc::new(Signal::new()));
@@ -98,7 +102,7 @@ impl Notifier {
                 };
                 let Some(message) = message else { break };
                 let Ok(sender) = Arc::clone(&senders).acquire_owned().await else { return };
-                let out = Arc::clone(&out);
+                let out = out.load_full();
                 tokio::spawn(async move {
                     out.deliver(message).await;
                     drop(sender);
@@ -108,13 +112,21 @@ impl Notifier {
             let _ = tokio::time::timeout(Duration::from_mins(1), senders.acquire_many(all)).await;
         });
         let worker = Arc::new(Mutex::new(Some(worker)));
-        Ok(Self { queue, delivery, metrics, default_locale: config.default_locale, closing, worker })
+        let (observer, default_locale) = (observer.cloned(), config.default_locale);
+        Ok(Self { queue, delivery, metrics, clock, observer, default_locale, closing, worker })
     }
 
     /// Whether messages can leave through this channel.
     #[must_use]
     pub fn offers(&self, channel: Channel) -> bool {
-        self.delivery.offers(channel)
+        self.delivery.load().offers(channel)
+    }
+
+    /// Sends through providers that are set up anew, because what they are asked with has changed. What is on its way goes on.
+    pub fn renew(&self, config: &Notify) -> Result<(), SetupError> {
+        let delivery = Delivery::new(config, self.clock.clone(), self.metrics.clone(), self.observer.as_ref())?;
+        self.delivery.store(Arc::new(delivery));
+        Ok(())
     }
 
     /// The language for people who have not chosen one.

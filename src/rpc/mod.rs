@@ -26,7 +26,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
-pub use self::peer::Link;
+pub use self::peer::{Calls, Link};
 use self::sized::Sized;
 pub use self::web::WebLayer;
 use crate::app::App;

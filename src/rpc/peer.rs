@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
@@ -25,6 +26,20 @@ pub struct Link {
     pub address: IpAddr,
     /// The names in its certificate, where it has one that is believed.
     pub names: Arc<[CertificateName]>,
+    /// Which calls it makes.
+    pub calls: Calls,
+}
+
+/// How many calls of one connection are at work. Whoever accepts connections counts them.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(pub Arc<AtomicUsize>);
+
+impl Calls {
+    /// So many.
+    #[must_use]
+    pub fn at_work(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Who makes a request: a caller, the holder of an access token, both (a service that acts for its user), or nobody known.

@@ -72,6 +72,8 @@ const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.AdminService/ListSigningKeys", Rule::Administrator),
     ("/countersign.v1.AdminService/RotateSigningKey", Rule::Administrator),
     ("/countersign.v1.AdminService/PurgeExpired", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListJobs", Rule::Administrator),
+    ("/countersign.v1.AdminService/RunJob", Rule::Administrator),
     ("/grpc.health.v1.Health/Check", Rule::Anyone),
     ("/grpc.health.v1.Health/List", Rule::Anyone),
     ("/grpc.health.v1.Health/Watch", Rule::Anyone),

@@ -1,6 +1,7 @@
 //! From errors to statuses: each cause becomes one code, one reason and its details. What only operators may know is logged
 //! here, once, and leaves as a fixed text.
 
+mod job;
 mod owner;
 mod token;
 
@@ -20,6 +21,8 @@ use crate::notify::NotifyError;
 use crate::proto::v1::{ErrorReason, SignInNext};
 use crate::session::{FlowError, Needed, SetPasswordError, SignInError};
 use crate::store::StoreError;
+
+pub(crate) use self::job::job_not_found;
 
 const DOMAIN: &str = "countersign";
 /// When to try again what failed because something else did not answer.

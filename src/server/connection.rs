@@ -14,16 +14,19 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::calls::farewell;
 use super::tls::{self, Port, Tls};
-use crate::rpc::Link;
+use crate::rpc::{Calls, Link};
+use crate::shutdown::Shutdown;
 
 /// A stream on its worker's event loop.
-#[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     link: Link,
     /// None once the client has begun to speak.
     silence: Option<Silence>,
+    /// Over when the node leaves and this connection has nothing more to do for it.
+    farewell: Pin<Box<dyn Future<Output = ()> + Send>>,
     _counted: Counted,
 }
 
@@ -67,23 +70,46 @@ impl Connection {
         stream: std::net::TcpStream,
         open: Arc<AtomicUsize>,
         tls: Option<&Tls>,
+        closing: Shutdown,
     ) -> io::Result<Option<Self>> {
         let counted = Counted(open);
         // Answers are small; waiting to fill a segment would only delay them.
         stream.set_nodelay(true)?;
         let stream = TcpStream::from_std(stream)?;
         let address = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-        let link = Link { address: address.to_canonical(), names: Arc::default() };
+        let calls = Calls::default();
+        let farewell = Box::pin(farewell(closing, calls.clone()));
+        let link = Link { address: address.to_canonical(), names: Arc::default(), calls };
         let Some(tls) = tls else {
             let silence = Some(Silence::begin());
-            return Ok(Some(Self { stream: Stream::Plain(stream), link, silence, _counted: counted }));
+            return Ok(Some(Self { stream: Stream::Plain(stream), link, silence, farewell, _counted: counted }));
         };
         Ok(tls.accept(Port::Grpc, stream).await.map(|stream| Self {
             link: Link { names: tls::client_names(stream.get_ref().1), ..link },
             stream: Stream::Tls(Box::new(stream)),
             silence: Some(Silence::begin()),
+            farewell,
             _counted: counted,
         }))
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { stream, link, silence, .. } = self;
+        f.debug_struct("Connection").field("stream", stream).field("link", link).field("silence", silence).finish()
+    }
+}
+
+impl Connection {
+    /// What waits for the peer waits no longer than this connection has.
+    fn or_over<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_pending() && self.farewell.as_mut().poll(context).is_ready() {
+            // It may be asked again; there is nothing to wait for then either.
+            self.farewell = Box::pin(std::future::ready(()));
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        polled
     }
 }
 
@@ -118,6 +144,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = on_stream!(self, stream => stream.poll_read(context, buffer));
+        let polled = self.or_over(context, polled);
         let Some(silence) = &mut self.silence else { return polled };
         if polled.is_pending() {
             return silence.until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
@@ -132,7 +159,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write(context, bytes))
+        let polled = on_stream!(self, stream => stream.poll_write(context, bytes));
+        self.or_over(context, polled)
     }
 
     fn poll_write_vectored(
@@ -140,7 +168,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_stream!(self, stream => stream.poll_write_vectored(context, slices))
+        let polled = on_stream!(self, stream => stream.poll_write_vectored(context, slices));
+        self.or_over(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -151,10 +180,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_flush(context))
+        let polled = on_stream!(self, stream => stream.poll_flush(context));
+        self.or_over(context, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_shutdown(context))
+        let polled = on_stream!(self, stream => stream.poll_shutdown(context));
+        self.or_over(context, polled)
     }
 }

@@ -19,8 +19,10 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::ACCEPT_PAUSE;
+use super::calls::{Counting, farewell};
 use super::tls::{self, Port, Tls};
 use crate::http::Remote;
+use crate::rpc::Calls;
 use crate::shutdown::Shutdown;
 
 /// How many may shake hands at a time. Others wait in the kernel's queue, so that there must be room for many who say nothing
@@ -103,7 +105,10 @@ where
         request.extensions_mut().insert(remote.clone());
         request
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let calls = Calls::default();
+    let service = TowerToHyperService::new(Counting::of(calls.clone(), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut over = pin!(farewell(shutdown.clone(), calls));
     // Which version of HTTP is spoken is told by the first bytes, for which the library would wait for ever.
     let mut first_request = pin!(tokio::time::sleep(SILENCE));
     let mut is_leaving = false;
@@ -120,6 +125,7 @@ where
                 is_leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
+            () = over.as_mut() => return,
             () = first_request.as_mut(), if !first_request.is_elapsed() => {
                 if !has_asked.load(Ordering::Relaxed) {
                     debug!("an HTTP connection was silent for too long");

@@ -14,6 +14,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
 use tracing::{error, warn};
 
+use super::calls::CountCalls;
 use super::connection::Connection;
 use super::tls::Tls;
 use crate::app::App;
@@ -70,7 +71,7 @@ impl Worker {
         let (is_drained, drained) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let arriving = Arriving { handed, open: Arc::clone(&open), tls: tls.cloned() };
+        let arriving = Arriving { handed, open: Arc::clone(&open), tls: tls.cloned(), closing: shutdown.clone() };
         let service = serve(Arc::clone(app), health.clone(), arriving, shutdown.clone(), drain);
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
@@ -119,6 +120,7 @@ struct Arriving {
     handed: mpsc::UnboundedReceiver<std::net::TcpStream>,
     open: Arc<AtomicUsize>,
     tls: Option<Arc<Tls>>,
+    closing: Shutdown,
 }
 
 impl Arriving {
@@ -128,9 +130,10 @@ impl Arriving {
         while let Some(stream) = self.handed.recv().await {
             let place = Arc::clone(&handshakes).acquire_owned().await;
             let (open, tls, ready) = (Arc::clone(&self.open), self.tls.clone(), ready.clone());
+            let closing = self.closing.clone();
             let opening = async move {
                 let _place = place;
-                match Connection::open(stream, open, tls.as_deref()).await {
+                match Connection::open(stream, open, tls.as_deref(), closing).await {
                     // A worker that is stopping takes no more.
                     Ok(Some(connection)) => drop(ready.send(connection)),
                     Ok(None) => {}
@@ -158,6 +161,7 @@ async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: 
         .http2_keepalive_interval(Some(limits::KEEPALIVE))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_ANSWER))
         .accept_http1(app.config.web.grpc_web)
+        .layer(CountCalls)
         .layer(rpc::door(&app))
         .add_routes(rpc::routes(&app, &health))
         .serve_with_incoming_shutdown(connections, async move { requested.requested().await });

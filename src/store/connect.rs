@@ -37,6 +37,9 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
+    /// The URL that is to be used from now on names another database.
+    #[error("it names another server or database than before, which needs a restart")]
+    AnotherDatabase,
     /// Another process serves from this file.
     #[error("another process is serving from {0}; stop it first, or give this one a file of its own")]
     InUse(String),
@@ -66,14 +69,33 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Opens new connections with the user and the password that a URL names now. It must be the same database: connections to
+    /// another would stand beside those that are open.
+    pub fn renew_credentials(&self, url: &str) -> Result<(), ConnectError> {
+        let Self::Postgres(pool) = self else { return Err(ConnectError::AnotherDatabase) };
+        let (new, old) = (postgres_options(url)?, pool.connect_options());
+        let place = |options: &PgConnectOptions| {
+            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
+        };
+        if place(&new) != place(&old) {
+            return Err(ConnectError::AnotherDatabase);
+        }
+        pool.set_connect_options(new);
+        Ok(())
+    }
+}
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| ConnectError::Url(error.to_string()))?;
+    Ok(options.application_name("countersign").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT),
+    ]))
+}
+
 async fn open_postgres(url: &str, max_connections: u32) -> Result<Store, ConnectError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| ConnectError::Url(error.to_string()))?
-        .application_name("countersign")
-        .options([
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT),
-        ]);
+    let options = postgres_options(url)?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)

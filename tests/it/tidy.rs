@@ -7,20 +7,24 @@ use std::path::{Path, PathBuf};
 /// What each room may use of the others. What is not here may not be used.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
+    (
+        "cli",
+        "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token upkeep",
+    ),
     ("server", "app config health http jobs model rpc shutdown"),
-    ("jobs", "app cache clock config health model rpc shutdown store token"),
-    ("http", "app config cors gateway health identity model session store token"),
+    ("jobs", "app cache clock config health model random rpc shutdown store token upkeep"),
+    ("http", "app config cors gateway health identity model session store token upkeep"),
     (
         "rpc",
-        "app cache clock config connect cors credential gateway guard health identity model notify proto secret session store token",
+        "app cache clock config connect cors credential gateway guard health identity model notify proto secret session store token upkeep",
     ),
     ("gateway", "token"),
     ("health", "app"),
     (
         "app",
-        "cache clock config connect credential guard identity metrics model notify root_key secret session store token",
+        "cache clock config connect credential guard identity metrics model notify root_key secret session shutdown store token upkeep",
     ),
+    ("upkeep", "clock config metrics model secret store token"),
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),
     ("credential", "cache clock config guard metrics model notify random root_key secret store"),

@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod caller;
 mod import;
+mod job;
 mod session;
 mod upkeep;
 
@@ -158,6 +159,14 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::PurgeExpiredRequest>,
     ) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
-        upkeep::purge_expired(&self.0, request).await
+        job::purge_expired(&self.0, request).await
+    }
+
+    async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
+        job::list_jobs(&self.0, request).await
+    }
+
+    async fn run_job(&self, request: Request<v1::RunJobRequest>) -> Result<Response<v1::RunJobResponse>, Status> {
+        job::run_job(&self.0, request).await
     }
 }

@@ -10,6 +10,7 @@ use crate::connect::{Input, ProviderError};
 use crate::identity::{OwnerError, VerificationError};
 use crate::session::{DepartureError, EndError, RefreshError};
 use crate::token::{AccessError, KeyringError, WatchError};
+use crate::upkeep::{JobError, WorkError};
 
 fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
@@ -151,6 +152,11 @@ fn above() -> Vec<(&'static str, Status)> {
         ("VerificationError::Guard", VerificationError::Guard(limited()).into()),
         ("VerificationError::Provider", VerificationError::Provider(ProviderError::NotConfigured).into()),
         ("VerificationError::Store", VerificationError::Store(no_store()).into()),
+        ("job not found", job_not_found()),
+        ("JobError::Running", JobError::Running.into()),
+        ("JobError::Store", JobError::Store(no_store()).into()),
+        ("WorkError::Store", WorkError::Store(no_store()).into()),
+        ("WorkError::Keyring", WorkError::Keyring(KeyringError::Store(no_store())).into()),
         ("CallerError::NameTaken", CallerError::NameTaken.into()),
         ("CallerError::CertificateTaken", CallerError::CertificateTaken.into()),
         ("CallerError::NotFound", CallerError::NotFound.into()),

@@ -144,6 +144,9 @@ impl TestApp {
             ("grpc.workers".to_owned(), "1".to_owned()),
             ("grpc.drain".to_owned(), "2s".to_owned()),
             ("revocation.reconcile_every".to_owned(), "100ms".to_owned()),
+            // Tests move the time by days; what is to happen by itself then, a test of that asks for.
+            ("purge.every".to_owned(), "never".to_owned()),
+            ("jobs.rotate_keys_every".to_owned(), "never".to_owned()),
         ];
         match backend {
             Backend::Embedded => {

@@ -53,6 +53,31 @@ impl Program {
         key.split_ascii_whitespace().next().unwrap().to_owned()
     }
 
+    /// Where it serves HTTP, once it serves.
+    pub(crate) fn http(&self) -> String {
+        let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
+        let address = printed.lines().find_map(|line| line.trim().strip_prefix("HTTP"));
+        address.expect("it does not serve").trim().to_owned()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it has ended by itself: how, and what it has logged.
+    pub(crate) async fn end(mut self, patience: Duration) -> (Option<i32>, String) {
+        let started = std::time::Instant::now();
+        while started.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it has not ended within {patience:?}: {}", self.log());
+    }
+
     /// Ends it; what it has logged.
     pub(crate) fn ended(mut self) -> String {
         self.child.kill().and_then(|()| self.child.wait()).unwrap();
@@ -60,7 +85,7 @@ impl Program {
     }
 
     /// What it has logged so far.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.folder.path().join("err")).unwrap()).into_owned()
     }
 }
