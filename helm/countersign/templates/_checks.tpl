@@ -112,6 +112,9 @@
 
 {{- define "countersign.checks.development" -}}
 {{- $values := .root.Values -}}
+{{- if and (hasKey .secrets "database.url") (not (hasKey .secrets "cache.url")) (gt (int (include "countersign.fewest" .root)) 1) -}}
+  {{- include "countersign.problem" (dict "problems" .problems "says" "replicaCount: more than one pod needs secrets.cache.url; the embedded cache has one") -}}
+{{- end -}}
 {{- if not (hasKey .secrets "database.url") -}}
   {{- if or $values.autoscaling.enabled (gt (int $values.replicaCount) 1) -}}
     {{- include "countersign.problem" (dict "problems" .problems "says" "replicaCount: more than one pod needs secrets.database.url and secrets.cache.url; the embedded database has one") -}}
@@ -174,15 +177,13 @@
 {{- $budget := $values.podDisruptionBudget -}}
 {{- $fewest := int (include "countersign.fewest" .root) -}}
 {{- if and $budget.enabled (gt $fewest 1) -}}
-  {{- if and (not (kindIs "invalid" $budget.maxUnavailable)) (not (kindIs "invalid" $budget.minAvailable)) -}}
-    {{- $says = append $says "podDisruptionBudget.minAvailable: set it or maxUnavailable (to null), not both" -}}
-  {{- else if and (kindIs "invalid" $budget.maxUnavailable) (kindIs "invalid" $budget.minAvailable) -}}
+  {{- if and (kindIs "invalid" $budget.maxUnavailable) (kindIs "invalid" $budget.minAvailable) -}}
     {{- $says = append $says "podDisruptionBudget.minAvailable: set it or maxUnavailable" -}}
   {{- else if has (toString $budget.minAvailable) (list "100%") -}}
     {{- $says = append $says "podDisruptionBudget.minAvailable: no machine could ever be drained" -}}
   {{- else if and (not (kindIs "invalid" $budget.minAvailable)) (not (kindIs "string" $budget.minAvailable)) (ge (int $budget.minAvailable) $fewest) -}}
     {{- $says = append $says (printf "podDisruptionBudget.minAvailable: must be less than the %d pods there are at least, or no machine could ever be drained" $fewest) -}}
-  {{- else if has (toString $budget.maxUnavailable) (list "0" "0%") -}}
+  {{- else if and (kindIs "invalid" $budget.minAvailable) (has (toString $budget.maxUnavailable) (list "0" "0%")) -}}
     {{- $says = append $says "podDisruptionBudget.maxUnavailable: no machine could ever be drained" -}}
   {{- end -}}
 {{- end -}}
