@@ -26,7 +26,9 @@ fn each(look: impl Fn(&str, &Manifests)) {
         wanted.iter().zip(render(&python, &requests)).map(sound).collect()
     });
     assert_eq!(rendered.len(), 2 * SETS.len());
-    rendered.iter().for_each(|(set, manifests)| look(set, manifests));
+    for (set, manifests) in rendered {
+        look(set, manifests);
+    }
 }
 
 #[test]
@@ -34,7 +36,8 @@ fn every_set_is_tried() {
     let folder = std::fs::read_dir(super::file("helm/countersign/ci")).unwrap();
     let mut found: Vec<_> = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let mut expected: Vec<_> = SETS.iter().map(|set| format!("{set}-values.yaml")).collect();
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
 }
 

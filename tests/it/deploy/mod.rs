@@ -5,6 +5,7 @@ mod chart;
 mod compose;
 mod image;
 mod manifests;
+mod packed;
 mod reached;
 mod refusals;
 mod upgrade;

@@ -67,10 +67,7 @@ fn wrong_values_are_refused_with_a_clear_message() {
     let requests: Vec<_> = wrong.iter().map(|(set, values)| request(set, values, false)).collect();
     let mut page = String::new();
     for ((set, values), rendered) in wrong.iter().zip(render(&python, &requests)) {
-        let complaint = match rendered {
-            Ok(_) => panic!("{set} with {values} is not refused"),
-            Err(complaint) => complaint,
-        };
+        let Err(complaint) = rendered else { panic!("{set} with {values} is not refused") };
         writeln!(page, "{set} with {values}\n{}\n", clear(&complaint)).unwrap();
     }
     insta::assert_snapshot!(page);

@@ -44,14 +44,14 @@ fn they_have_no_more_rights_than_they_need() {
         assert_eq!(writes("id-token"), writes("attestations"), "{place}");
         assert_eq!(writes("contents"), place.ends_with(", release"), "{place}");
         for step in steps {
-            let used = step["uses"].as_str().unwrap_or_default();
-            if used.starts_with("actions/checkout@") {
+            let action = step["uses"].as_str().unwrap_or_default();
+            if action.starts_with("actions/checkout@") {
                 assert_eq!(step["with"]["persist-credentials"], "false", "{place}: the token stays behind");
             }
-            if let Some((_, release)) = used.split_once('@') {
+            if let Some((_, release)) = action.split_once('@') {
                 let pinned = release.strip_prefix('v').is_some_and(|major| major.parse::<u32>().is_ok())
                     || (release.len() == 40 && release.bytes().all(|byte| byte.is_ascii_hexdigit()));
-                assert!(pinned, "{place}: {used}");
+                assert!(pinned, "{place}: {action}");
             }
             // What somebody else may choose, such as the name of a branch, is never part of a script.
             assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{place}: {step}");
