@@ -54,9 +54,10 @@
   {{- end -}}
   {{- if $says -}}{{- include "countersign.problem" (dict "problems" $.problems "says" $says) -}}{{- end -}}
 {{- end -}}
-{{- $drain := get .config "grpc.drain" | default "0s" -}}
-{{- if not (regexMatch "^[0-9]+(ms|s|m|h|d)$" (toString $drain)) -}}
-  {{- include "countersign.problem" (dict "problems" .problems "says" "config.grpc.drain: must be a number and a unit: ms, s, m, h or d") -}}
+{{- range $name := list "grpc.drain" "grpc.drain_delay" -}}
+  {{- if not (regexMatch "^[0-9]+(ms|s|m|h|d)$" (get $.config $name | default "0s" | toString)) -}}
+    {{- include "countersign.problem" (dict "problems" $.problems "says" (printf "config.%s: must be a number and a unit: ms, s, m, h or d" $name)) -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -187,7 +188,13 @@
     {{- $says = append $says "podDisruptionBudget.maxUnavailable: no machine could ever be drained" -}}
   {{- end -}}
 {{- end -}}
-{{- if and (not (kindIs "invalid" $values.terminationGracePeriodSeconds)) (regexMatch "^[0-9]+(ms|s|m|h|d)$" (include "countersign.drain" .root)) -}}
+{{- /* Spans of another form are complained of elsewhere. */ -}}
+{{- $spans := list (get .config "grpc.drain" | default "0s") (get .config "grpc.drain_delay" | default "0s") -}}
+{{- $readable := true -}}
+{{- range $spans -}}
+  {{- if not (regexMatch "^[0-9]+(ms|s|m|h|d)$" (toString .)) -}}{{- $readable = false -}}{{- end -}}
+{{- end -}}
+{{- if and $readable (not (kindIs "invalid" $values.terminationGracePeriodSeconds)) -}}
   {{- $least := include "countersign.leastGrace" .root | int -}}
   {{- if lt (int $values.terminationGracePeriodSeconds) $least -}}
     {{- $says = append $says (printf "terminationGracePeriodSeconds: must be at least %d: preStopSeconds, three times config.grpc.drain, and ten" $least) -}}

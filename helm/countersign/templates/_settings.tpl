@@ -119,14 +119,17 @@ COUNTERSIGN__{{ . | upper | replace "." "__" }}
 {{- end -}}
 {{- end -}}
 
-{{/* How long a node lets calls in flight finish, as it stands in the configuration or else in the manual. */}}
-{{- define "countersign.drain" -}}
-{{- $default := get (include "countersign.manual" . | fromJson) "grpc.drain" | trimAll "\"" -}}
-{{- get (include "countersign.config" . | fromJson) "grpc.drain" | default $default -}}
+{{/* A span as it stands in the configuration, else in the manual, else none. `name`: of the setting. */}}
+{{- define "countersign.span" -}}
+{{- $default := get (include "countersign.manual" .root | fromJson) .name | default "0s" | trimAll "\"" -}}
+{{- get (include "countersign.config" .root | fromJson) .name | default $default -}}
 {{- end -}}
 
-{{/* What a pod needs to stop: calls in flight, promised messages and HTTP have a drain each. */}}
+{{/* What a pod needs to stop: it may go on serving for a while, then calls in flight, promised messages and HTTP have a drain
+     each, and the rest takes seconds. */}}
 {{- define "countersign.leastGrace" -}}
-{{- $drain := include "countersign.drain" . -}}
-{{- add .Values.preStopSeconds (mul 3 (include "countersign.seconds" $drain | int64)) 10 -}}
+{{- $delay := include "countersign.span" (dict "root" . "name" "grpc.drain_delay") -}}
+{{- $drain := include "countersign.span" (dict "root" . "name" "grpc.drain") -}}
+{{- $seconds := add (include "countersign.seconds" $delay | int64) (mul 3 (include "countersign.seconds" $drain | int64)) -}}
+{{- add .Values.preStopSeconds $seconds 10 -}}
 {{- end -}}

@@ -194,18 +194,24 @@ fn selectors_and_ports_meet() {
 
 #[test]
 fn a_pod_has_the_time_that_the_server_takes_to_stop() {
-    let default = manual()["grpc.drain"].as_str().unwrap().to_owned();
+    let manual = manual();
+    let seconds = |span: &str| match span.strip_suffix("ms") {
+        Some(millis) => millis.parse::<u64>().unwrap().div_ceil(1000),
+        None => span.strip_suffix('s').unwrap().parse().unwrap(),
+    };
     each(|set, manifests| {
         let pod = &manifests.the("Deployment")["spec"]["template"];
         let variables = manifests.variables(pod);
-        let drain = variables.get("COUNTERSIGN__GRPC__DRAIN").unwrap_or(&default);
-        let drain: u64 = match drain.strip_suffix("ms") {
-            Some(millis) => millis.parse::<u64>().unwrap().div_ceil(1000),
-            None => drain.strip_suffix('s').unwrap().parse().unwrap(),
-        };
+        // Not every release has the second of them.
+        let [drain, delay] = ["grpc.drain", "grpc.drain_delay"].map(|name| {
+            let variable = format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+            let default = manual.get(name).map_or("0s", |value| value.as_str().unwrap());
+            seconds(variables.get(&variable).map_or(default, String::as_str))
+        });
         let before = pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
         let grace = pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
-        assert!(before > 0 && grace > before + 3 * drain, "{set}: {grace} s for {before} s and three times {drain} s");
+        let needed = before + delay + 3 * drain;
+        assert!(before > 0 && grace > needed, "{set}: {grace} s where {needed} s are needed");
     });
 }
 

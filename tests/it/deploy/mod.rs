@@ -8,6 +8,7 @@ mod manifests;
 mod packed;
 mod reached;
 mod refusals;
+mod started;
 mod upgrade;
 mod workflows;
 
