@@ -2,8 +2,8 @@
 
     render.py CHART < REQUESTS
 
-Reads a list of requests as JSON, each with `values` (a map) and perhaps `file` (a file of values that those are laid over),
-and answers with a list of `{"manifests": […], "notes": "…"}` or `{"error": "…"}`. Manifests of the cluster itself are checked
+Reads a list of requests as JSON, each with `values` (a map), perhaps `file` (a file of values that those are laid over) and
+perhaps `set` (what `--set` is given, laid over both), and answers with a list of `{"manifests": […], "notes": "…"}` or `{"error": "…"}`. Manifests of the cluster itself are checked
 against each of VERSIONS, those of others (cert-manager, Prometheus, the Gateway API) against `crds.json`; what neither knows
 is an error. tests/it/deploy has the requests, and judges what the manifests say.
 """
@@ -55,6 +55,8 @@ def answer(chart, request):
     values = request.get("values", {})
     if "file" in request:
         values = laid_over(yaml.safe_load(pathlib.Path(request["file"]).read_text()), values)
+    for expression in request.get("set", []):
+        values = laid_over(values, helm_python.parse_set_string(expression))
     upgrade = request.get("upgrade", False)
     try:
         with helm_python.Chart.load(chart) as loaded:

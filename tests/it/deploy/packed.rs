@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::manifests::render;
 use super::{file, python, run, text, yaml};
 
 /// In the repository the manual is a link to the program's own. In the archive it is the text.
@@ -27,6 +28,30 @@ fn the_archive_has_the_manual_and_no_values_of_tests() {
         assert!(unpacked.join(part).is_file(), "{part} is missing");
     }
     assert!(!unpacked.join("ci").exists());
+}
+
+/// What the documentation begins with is rendered as it stands there.
+#[test]
+fn the_first_steps_are_sound() {
+    let Some(python) = python() else { return };
+    let page = text("docs/deployment.md");
+    let (_, block) = page.split_once("```yaml\n").unwrap();
+    let (values, _) = block.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("values.yaml");
+    std::fs::write(&path, values).unwrap();
+
+    let readme = text("README.md").replace("\\\n", " ");
+    let command = readme.lines().find(|line| line.trim_start().starts_with("helm install ")).unwrap();
+    let words: Vec<_> = command.split_whitespace().collect();
+    let set: Vec<_> = words.windows(2).filter(|pair| pair[0] == "--set").map(|pair| pair[1]).collect();
+    assert!(set.len() > 4, "{command}");
+
+    let requests = [json!({"file": path.display().to_string()}), json!({"set": set})];
+    for rendered in render(&python, &requests) {
+        let manifests = rendered.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(manifests.of("Job").len(), 1);
+    }
 }
 
 /// The names of every map of values that the schema knows, with dots, as far as both sides say which names there are.

@@ -17,6 +17,14 @@ fn they_are_what_github_expects() {
     run(&mut check, "").unwrap_or_else(|complaint| panic!("{complaint}"));
 }
 
+#[test]
+fn nobody_else_can_make_them_do_anything() {
+    let Some(python) = python() else { return };
+    let mut audit = Command::new(python.with_file_name("zizmor"));
+    run(audit.args(["--offline", "--quiet"]).arg(file(".github")), "")
+        .unwrap_or_else(|complaint| panic!("{complaint}"));
+}
+
 /// Looks at every job and each of its steps.
 fn each(mut look: impl FnMut(&str, &Value, &[&Value])) {
     let Some(python) = python() else { return };
