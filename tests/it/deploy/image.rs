@@ -69,6 +69,28 @@ fn what_is_copied_is_there_and_let_in() {
     }
 }
 
+/// What a source takes in from elsewhere when it is compiled is in a folder that is copied as well.
+#[test]
+fn what_the_sources_take_in_is_copied() {
+    let (mut folders, mut seen) = (vec![file("src"), file("clients/token/src")], 0);
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            for taken in ["include_str!(\"", "include_bytes!(\""].iter().flat_map(|call| source.split(call).skip(1)) {
+                let place = path.parent().unwrap().join(taken.split_once('"').unwrap().0).canonicalize().unwrap();
+                let within = |folder: &&str| place.starts_with(file(folder).canonicalize().unwrap());
+                assert!(["src", "proto", "migrations", "clients/token/src"].iter().any(|f| within(&f)), "{place:?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 3);
+}
+
 #[test]
 fn it_is_built_by_the_release_of_rust_that_the_manifest_names() {
     let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
