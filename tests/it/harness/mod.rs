@@ -14,6 +14,7 @@ mod redis;
 mod wire;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,16 @@ pub(crate) fn has_services() -> bool {
         eprintln!("skipped: {} not set; scripts/test sets them", missing.join(", "));
     }
     missing.is_empty()
+}
+
+/// What a variable leads to; `scripts/test` sets it. None where it is missing and may be.
+pub(crate) fn led_to(variable: &str) -> Option<PathBuf> {
+    let place = std::env::var_os(variable).map(PathBuf::from);
+    if place.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{variable} must be set where CI is set");
+        eprintln!("skipped: {variable} not set; scripts/test sets it");
+    }
+    place
 }
 
 /// Thousands of calls at once: one test at a time does that, so that the others find a machine that still answers.
