@@ -132,11 +132,6 @@ impl Crowd {
         assert_eq!((lost, revived, count(&self.wrong)), (0, 0, 0), "{row}");
         assert!(!away.is_empty() && !ended.is_empty(), "{row}: nobody lived");
     }
-
-    /// How many answers there were, and how many that told to ask again.
-    pub(super) fn answers(&self) -> (usize, usize) {
-        (self.acknowledged.load(Ordering::SeqCst), self.unavailable.load(Ordering::SeqCst))
-    }
 }
 
 /// Whether a node holds a token to be active, if it can tell.

@@ -47,20 +47,20 @@ impl Stage {
         Some(Self { server, wire, database, app, probes })
     }
 
-    /// Something happens to the database while people live, as often as there are ways. Each time it must be forgotten soon.
+    /// Something happens to the database while people live, as often as there are ways, and tells when it began. Each time it
+    /// must be forgotten soon.
     async fn befalls<W: Copy + std::fmt::Debug>(
         mut self,
         row: &str,
         ways: &[W],
-        fault: impl AsyncFn(&mut OwnPostgres, &Wire, W),
+        fault: impl AsyncFn(&mut OwnPostgres, &Wire, W) -> Instant,
     ) {
         let Self { server, wire, app, probes, .. } = &mut self;
         let (crowd, mut slowest) = (Crowd::default(), Duration::ZERO);
         let faults = async {
             for way in ways {
                 sleep(BETWEEN).await;
-                let began = Instant::now();
-                fault(server, wire, *way).await;
+                let began = fault(server, wire, *way).await;
                 let (happened, serving) = (began.elapsed(), all_serve(app, probes).await);
                 eprintln!("{row}: {way:?}: happened within {happened:?}, all nodes serve {serving:?} later");
                 slowest = slowest.max(happened + serving);
@@ -105,7 +105,7 @@ async fn f1_failovers_lose_nothing_that_was_acknowledged() {
             // Commits wait until the standby has them, so that none is lost with the server: that is the operator's choice.
             let standby = server.standby().await;
             sleep(BETWEEN).await;
-            let place = ([127, 0, 0, 1], standby.port).into();
+            let (place, began) = (([127, 0, 0, 1], standby.port).into(), Instant::now());
             match way {
                 Way::Ended(how) => {
                     server.end(how);
@@ -125,6 +125,7 @@ async fn f1_failovers_lose_nothing_that_was_acknowledged() {
                 }
             }
             *server = standby;
+            began
         })
         .await;
 }
@@ -135,8 +136,10 @@ async fn f1_restarts_are_soon_forgotten() {
     let ways: Vec<_> = [End::Fast, End::Immediate, End::Killed].into_iter().cycle().take(figure(21, 3)).collect();
     stage
         .befalls("F1 restart", &ways, async |server, _, how| {
+            let began = Instant::now();
             server.end(how);
             server.start_again().await;
+            began
         })
         .await;
 }
@@ -161,6 +164,7 @@ async fn f1_broken_connections_are_replaced() {
     let ways: Vec<_> = ways.into_iter().cycle().take(figure(20, 4)).collect();
     stage
         .befalls("F1 connections", &ways, async |_, wire, how| {
+            let began = Instant::now();
             match how {
                 Broken::HalfOpen => wire.abandon(),
                 Broken::Reset => wire.reset(),
@@ -171,6 +175,7 @@ async fn f1_broken_connections_are_replaced() {
                 sleep(Duration::from_secs(2)).await;
                 wire.mend();
             }
+            began
         })
         .await;
 }

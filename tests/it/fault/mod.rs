@@ -1,8 +1,12 @@
 //! What the service stands on fails, and so does the service itself: with real servers, real processes and wires that are cut.
 //! `scripts/faults` runs each row in full.
 
+mod conflict;
+mod crash;
 mod crowd;
+mod exhausted;
 mod failover;
+mod rollout;
 
 use std::time::Duration;
 
