@@ -105,9 +105,11 @@ async fn open_postgres(url: &str, max_connections: u32) -> Result<Store, Connect
         })
         .connect_with(options)
         .await
-        .map_err(|error| match met_a_standby.load(Ordering::Relaxed) {
-            true => ConnectError::Standby(place),
-            false => ConnectError::Unreachable { place, cause: first_line(&error) },
+        .map_err(|error| {
+            if met_a_standby.load(Ordering::Relaxed) {
+                return ConnectError::Standby(place);
+            }
+            ConnectError::Unreachable { place, cause: first_line(&error) }
         })?;
     Ok(Store::Postgres(pool))
 }

@@ -39,7 +39,8 @@ enum Work {
 impl Lent {
     /// One that is free, within the time that the pool allows.
     pub(super) async fn by(pool: &PgPool) -> sqlx::Result<Self> {
-        let connection = Some(pool.acquire().await?);
+        // On the heap: a connection that has to be made first takes much room, in every future above.
+        let connection = Some(Box::pin(pool.acquire()).await?);
         Ok(Self { pool: pool.clone(), connection, work: Work::Open })
     }
 

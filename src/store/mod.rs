@@ -45,6 +45,7 @@ pub use signing_key::Successor;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
 
 /// The database of this installation.
@@ -186,6 +187,15 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
         Ok(())
+    }
+
+    /// What time it is for the database, where it is one that several nodes share.
+    pub async fn time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        const STATEMENT: &str = "SELECT clock_timestamp()";
+        match self {
+            Self::Postgres(_) => Ok(Some(on_pool!(self, pool => sqlx::query_scalar(STATEMENT).fetch_one(pool).await)?)),
+            Self::Sqlite(_) => Ok(None),
+        }
     }
 
     /// Lets go of every connection.

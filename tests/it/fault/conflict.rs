@@ -35,7 +35,7 @@ const DISTURBANCE: &str = "
         FOR EACH ROW EXECUTE FUNCTION disturb('40001', '0.05');";
 
 /// How many calls there are for each person: they refresh, and in the end they sign out.
-const REFRESHES: usize = 9;
+const REFRESHES: i64 = 9;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f3_what_was_undone_is_done_again() {
@@ -74,7 +74,7 @@ async fn f3_what_was_undone_is_done_again() {
         let (store, session) = (&app.node().app().store, session_of(&app, &person.access_token));
         let generation = self::number(store, "SELECT generation FROM sessions WHERE id = $1", &[session.0]).await;
         let ended = events_about(store, session, "session.ended").await;
-        twice.fetch_add(usize::from((generation, ended) != (1 + REFRESHES as i64, 1)), Ordering::SeqCst);
+        twice.fetch_add(usize::from((generation, ended) != (1 + REFRESHES, 1)), Ordering::SeqCst);
     };
     for some in (0..people.len()).collect::<Vec<_>>().chunks(20) {
         join_all(some.iter().map(|number| live(*number))).await;

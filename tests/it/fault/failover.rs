@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use countersign::store::Store;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 use tonic::Code;
@@ -68,7 +69,7 @@ impl Stage {
             sleep(BETWEEN).await;
         };
         tokio::select! {
-            () = crowd.lives(app, PEOPLE, faults) => {}
+            () = Box::pin(crowd.lives(app, PEOPLE, faults)) => {}
             () = app.let_time_run() => {}
         }
         crowd.holds(app, row).await;
@@ -240,4 +241,15 @@ async fn change(server: &OwnPostgres, statement: &str) {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_nobody_starts_on_a_standby() {
+    let Some(server) = OwnPostgres::start().await else { return };
+    let (standby, url) = (server.standby().await, server.new_database().await);
+    let (_, database) = url.rsplit_once('/').unwrap();
+    let refused = Store::connect(&standby.url(database), 2).await.unwrap_err();
+    assert!(refused.to_string().ends_with("name the primary, or an address that leads to it"), "{refused}");
+    standby.promote().await;
+    Store::connect(&standby.url(database), 2).await.unwrap().close().await;
 }

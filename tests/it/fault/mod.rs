@@ -1,6 +1,7 @@
 //! What the service stands on fails, and so does the service itself: with real servers, real processes and wires that are cut.
 //! `scripts/faults` runs each row in full.
 
+mod clocks;
 mod conflict;
 mod crash;
 mod crowd;

@@ -15,12 +15,18 @@ pub(crate) struct Program {
 impl Program {
     /// Starts a server with these settings.
     pub(crate) fn start(settings: &[(String, String)]) -> Self {
+        Self::start_among(settings, &[])
+    }
+
+    /// The same, with variables beside the settings.
+    pub(crate) fn start_among(settings: &[(String, String)], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .arg("serve")
             .envs(settings.iter().map(|(own, value)| (name(own), value)))
+            .envs(variables.iter().copied())
             .current_dir(folder.path())
             .stdout(file("out"))
             .stderr(file("err"))
