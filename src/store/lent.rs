@@ -15,8 +15,10 @@ use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How long a connection may take to show that it is alive.
+/// How long a connection may take to show that it is alive, before it is lent.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+/// How long afterwards, when nobody waits for it: a server that is slow must not be asked for new ones as well.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A connection, for one unit of work. Unless that is known to have come to its end, whatever it began is rolled back.
 pub(super) struct Lent {
@@ -117,7 +119,7 @@ async fn keep_if_good(mut connection: PoolConnection<Postgres>, work: Work) -> b
         let takes_changes = sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'off'");
         takes_changes.fetch_one(&mut *connection).await
     };
-    if matches!(timeout(SIGN_OF_LIFE, look).await, Ok(Ok(true))) {
+    if matches!(timeout(GOODBYE, look).await, Ok(Ok(true))) {
         return put_back(connection).await;
     }
     drop(connection.detach());
@@ -126,7 +128,7 @@ async fn keep_if_good(mut connection: PoolConnection<Postgres>, work: Work) -> b
 
 /// Where it does not answer any more, the connection and its place in the pool are given up together.
 async fn put_back(mut connection: PoolConnection<Postgres>) -> bool {
-    timeout(SIGN_OF_LIFE, connection.return_to_pool()).await.is_ok()
+    timeout(GOODBYE, connection.return_to_pool()).await.is_ok()
 }
 
 /// Whether an idle connection can still be lent.
