@@ -155,13 +155,13 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// Whether a refusal's code tells of the server's state rather than of the statement: it is shutting down, starting, out
-/// of connections, read-only after a fail-over, too slow, or another transaction was in the way.
+/// of connections, read-only after a fail-over, tired of waiting, too slow, or another transaction was in the way.
 fn is_passing(code: &str) -> bool {
     const SQLITE_BUSY: &str = "5";
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57")
-        || matches!(code, "25006" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
+        || matches!(code, "25006" | "25P03" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
 }
 
 /// Longer than anything here takes. The database gives up on a statement by itself; this is for when it is not even there

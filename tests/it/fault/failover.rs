@@ -251,10 +251,10 @@ async fn change(server: &OwnPostgres, statement: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f1_nobody_starts_on_a_standby() {
     let Some(server) = OwnPostgres::start().await else { return };
-    let (standby, url) = (server.standby().await, server.new_database().await);
-    let (_, database) = url.rsplit_once('/').unwrap();
-    let refused = Store::connect(&standby.url(database), 2).await.unwrap_err();
+    let standby = server.standby().await;
+    let url = standby.url("postgres");
+    let refused = Store::connect(&url, 2).await.unwrap_err();
     assert!(refused.to_string().ends_with("name the primary, or an address that leads to it"), "{refused}");
     standby.promote().await;
-    Store::connect(&standby.url(database), 2).await.unwrap().close().await;
+    Store::connect(&url, 2).await.unwrap().close().await;
 }
