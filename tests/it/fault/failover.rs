@@ -39,11 +39,8 @@ impl Stage {
         let wire = Wire::to(([127, 0, 0, 1], server.port).into()).await;
         let over_the_wire = format!("postgres://postgres@{}/{database}", wire.address);
         // Fewer connections than people, so that one that is lost is missed.
-        let settings = [
-            ("database.url", &*over_the_wire),
-            ("database.max_connections", "4"),
-            ("token.access_lifetime", "1h"),
-        ];
+        let settings =
+            [("database.url", &*over_the_wire), ("database.max_connections", "4"), ("token.access_lifetime", "1h")];
         let app = TestApp::cluster(Backend::Shared, NODES, &settings).await;
         let mut probes = Vec::new();
         for _ in 0..NODES {
