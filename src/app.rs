@@ -128,6 +128,7 @@ impl App {
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = store(&config).await?;
+        let clock = shared(clock, &store).await?;
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
         // What introspection stands on must not queue behind a flood of sign-ins.
@@ -331,6 +332,14 @@ impl Ground<'_> {
             intents: MacKey::new(self.root_key, Purpose::DigestIntents),
             clock: self.clock.clone(),
         }
+    }
+}
+
+/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.
+async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
+    match clock {
+        Clock::System => Ok(store.time().await?.map_or(clock, Clock::kept)),
+        Clock::Kept(_) | Clock::Manual(_) => Ok(clock),
     }
 }
 

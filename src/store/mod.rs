@@ -3,6 +3,7 @@
 //! Every statement is written once and runs on PostgreSQL and on SQLite. `docs/decisions/` tells why and at what price.
 
 mod account;
+mod again;
 mod block;
 mod caller;
 mod connect;
@@ -13,6 +14,7 @@ mod event;
 mod identifier;
 mod identity;
 mod import;
+mod lent;
 mod migrate;
 mod password;
 mod purge;
@@ -43,6 +45,7 @@ pub use signing_key::Successor;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
 
 /// The database of this installation.
@@ -55,43 +58,62 @@ pub enum Store {
     Sqlite(SqlitePool),
 }
 
-/// Runs one piece of code on whichever database there is, and in bounded time. Inside, `$pool` has the type of that
-/// database's pool.
+/// Does one piece of work on whichever database there is, in bounded time, and again where the database has undone it
+/// ([`again`]). Inside, `$pool` is what that database takes statements by; it may be used once.
 macro_rules! on_pool {
-    ($store:expr, $pool:ident => $body:expr) => {
-        $crate::store::in_time(async {
-            match $store {
-                $crate::store::Store::Postgres($pool) => $body,
-                $crate::store::Store::Sqlite($pool) => $body,
+    ($store:expr, $pool:ident => $body:expr) => {{
+        let mut tries = $crate::store::again::Tries::new();
+        loop {
+            let outcome = $crate::store::in_time(async {
+                match $store {
+                    $crate::store::Store::Postgres(pool) => {
+                        let mut lent = $crate::store::lent::Lent::by(pool).await?;
+                        let $pool = &mut *lent;
+                        let outcome = $body;
+                        lent.after(outcome)
+                    }
+                    $crate::store::Store::Sqlite($pool) => $body,
+                }
+            })
+            .await;
+            match tries.pause_after(&outcome) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break outcome,
             }
-        })
-        .await
-    };
+        }
+    }};
 }
 
 /// The same inside a transaction that takes the write lock at once, and is committed where the code comes to its end. What
 /// leaves it early, with `return` or `?`, rolls it back.
 macro_rules! in_transaction {
-    ($store:expr, $tx:ident => $body:expr) => {
-        // On the heap: what a transaction holds would make every future above it as large.
-        $crate::store::in_time(Box::pin(async {
-            match $store {
-                $crate::store::Store::Postgres(pool) => {
-                    let mut $tx = pool.begin().await?;
-                    let outcome = $body;
-                    $tx.commit().await?;
-                    outcome
+    ($store:expr, $tx:ident => $body:expr) => {{
+        let mut tries = $crate::store::again::Tries::new();
+        loop {
+            // On the heap: what a transaction holds would make every future above it as large.
+            let outcome = $crate::store::in_time(Box::pin(async {
+                match $store {
+                    $crate::store::Store::Postgres(pool) => {
+                        let mut $tx = $crate::store::lent::Lent::begin(pool).await?;
+                        let outcome = $body;
+                        $tx.commit().await?;
+                        outcome
+                    }
+                    $crate::store::Store::Sqlite(pool) => {
+                        let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                        let outcome = $body;
+                        $tx.commit().await?;
+                        outcome
+                    }
                 }
-                $crate::store::Store::Sqlite(pool) => {
-                    let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-                    let outcome = $body;
-                    $tx.commit().await?;
-                    outcome
-                }
+            }))
+            .await;
+            match tries.pause_after(&outcome) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break outcome,
             }
-        }))
-        .await
-    };
+        }
+    }};
 }
 
 pub(crate) use {in_transaction, on_pool};
@@ -133,13 +155,13 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// Whether a refusal's code tells of the server's state rather than of the statement: it is shutting down, starting, out
-/// of connections, read-only after a fail-over, too slow, or another transaction was in the way.
+/// of connections, read-only after a fail-over, tired of waiting, too slow, or another transaction was in the way.
 fn is_passing(code: &str) -> bool {
     const SQLITE_BUSY: &str = "5";
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57")
-        || matches!(code, "25006" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
+        || matches!(code, "25006" | "25P03" | "40001" | "40P01" | "55P03" | SQLITE_BUSY)
 }
 
 /// Longer than anything here takes. The database gives up on a statement by itself; this is for when it is not even there
@@ -149,7 +171,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
+        Err(_) => Err(lent::silent().into()),
     }
 }
 
@@ -165,6 +187,15 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
         Ok(())
+    }
+
+    /// What time it is for the database, where it is one that several nodes share.
+    pub async fn time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        const STATEMENT: &str = "SELECT clock_timestamp()";
+        match self {
+            Self::Postgres(_) => Ok(Some(on_pool!(self, pool => sqlx::query_scalar(STATEMENT).fetch_one(pool).await)?)),
+            Self::Sqlite(_) => Ok(None),
+        }
     }
 
     /// Lets go of every connection.

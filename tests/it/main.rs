@@ -18,6 +18,7 @@ mod contracts;
 mod demo;
 #[cfg(test)]
 mod deploy;
+mod fault;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]

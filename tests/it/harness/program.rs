@@ -15,12 +15,18 @@ pub(crate) struct Program {
 impl Program {
     /// Starts a server with these settings.
     pub(crate) fn start(settings: &[(String, String)]) -> Self {
+        Self::start_among(settings, &[])
+    }
+
+    /// The same, with variables beside the settings.
+    pub(crate) fn start_among(settings: &[(String, String)], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .arg("serve")
             .envs(settings.iter().map(|(own, value)| (name(own), value)))
+            .envs(variables.iter().copied())
             .current_dir(folder.path())
             .stdout(file("out"))
             .stderr(file("err"))
@@ -53,9 +59,44 @@ impl Program {
         key.split_ascii_whitespace().next().unwrap().to_owned()
     }
 
+    /// The code that it shows in the log, in place of a message, once it does.
+    pub(crate) async fn code(&self, challenge_id: &str) -> Option<String> {
+        for _ in 0..250 {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(challenge_id) && line.contains("code="));
+            if let Some((_, code)) = line.and_then(|line| line.rsplit_once("code=")) {
+                return Some(code.chars().take_while(char::is_ascii_digit).collect());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+
+    /// Kills it, as nothing that it does can prevent.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).unwrap();
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) {
+        let pid = self.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    }
+
+    /// How it ends by itself: the code, and what it has logged.
+    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
+        for _ in 0..3_000 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the program does not end: {}", self.log());
+    }
+
     /// Ends it; what it has logged.
     pub(crate) fn ended(mut self) -> String {
-        self.child.kill().and_then(|()| self.child.wait()).unwrap();
+        self.kill();
         self.log()
     }
 
