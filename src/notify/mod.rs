@@ -131,6 +131,12 @@ impl Notifier {
         })
     }
 
+    /// How many messages wait, and how many places are taken by such as are still being made.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Gives out no more places, and waits until whatever has one has left.
     pub async fn close(&self) {
         self.closing.notify_one();

@@ -169,7 +169,11 @@ impl Sessions {
         client: &ClientContext,
         request_id: Option<RequestId>,
     ) -> Result<TokenPair, RefreshError> {
-        let (id, generation) = self.refresh_tokens.open(token).ok_or(RefreshError::Invalid)?;
+        let metrics = self.guard.metrics();
+        let Some((id, generation)) = self.refresh_tokens.open(token) else {
+            metrics.refreshed("refused");
+            return Err(RefreshError::Invalid);
+        };
         let now = self.clock.now();
         let intent = request_id.map(|request_id| self.intents.mac(&[b"refresh", request_id.0.as_bytes()]));
         let rotation = Rotation {
@@ -184,7 +188,15 @@ impl Sessions {
             request_id: &client.request_id,
             with_facts: self.access.tells_facts(),
         };
-        match self.store.refresh_session(rotation).await? {
+        let refreshed =
+            self.store.refresh_session(rotation).await.inspect_err(|_| metrics.refreshed("unavailable"))?;
+        metrics.refreshed(match &refreshed {
+            Refreshed::Rotated(_) => "rotated",
+            Refreshed::Repeated(_) => "retried",
+            Refreshed::Reused(_) => "theft",
+            Refreshed::Ended => "refused",
+        });
+        match refreshed {
             Refreshed::Rotated(grant) | Refreshed::Repeated(grant) => Ok(self.pair(&grant)?),
             Refreshed::Reused(ended) => {
                 self.revocations.apply(&[ended.revocation(now)]);

@@ -167,6 +167,17 @@ impl Store {
         Ok(())
     }
 
+    /// How many connections there are, how many of them are idle, and how many there may be.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize, usize) {
+        let (size, idle, most) = match self {
+            Self::Postgres(pool) => (pool.size(), pool.num_idle(), pool.options().get_max_connections()),
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle(), pool.options().get_max_connections()),
+        };
+        let whole = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        (whole(size), idle, whole(most))
+    }
+
     /// Lets go of every connection.
     pub async fn close(&self) {
         match self {
