@@ -66,7 +66,11 @@ impl Figures {
         };
         let help = "Custom claims for which an access token had no room";
         registry.register("claims_left_out", help, figures.claims_left_out.clone());
-        registry.register("refreshes", "Refresh tokens that came in, by what became of them", figures.refreshes.clone());
+        registry.register(
+            "refreshes",
+            "Refresh tokens that came in, by what became of them",
+            figures.refreshes.clone(),
+        );
         registry.register_collector(Box::new(figures.introspections.clone()));
         let help = "Revocations that this node knows of";
         registry.register("replica_entries", help, figures.replica_entries.clone());

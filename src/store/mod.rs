@@ -42,6 +42,7 @@ pub use sign_in::{Intent, NewAccount, NewSession, OpenSession, Opened, Proved, U
 pub use signing_key::Successor;
 
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 use sqlx::{PgPool, SqlitePool};
 
@@ -55,11 +56,23 @@ pub enum Store {
     Sqlite(SqlitePool),
 }
 
+/// A unit of work as a part of the trace that it belongs to. It goes by the file that it stands in.
+macro_rules! span {
+    ($kind:literal, $store:expr) => {
+        ::tracing::debug_span!(
+            $kind,
+            otel.name = concat!($kind, " in ", module_path!()),
+            otel.kind = "client",
+            db.system.name = $store.system()
+        )
+    };
+}
+
 /// Runs one piece of code on whichever database there is, and in bounded time. Inside, `$pool` has the type of that
 /// database's pool.
 macro_rules! on_pool {
     ($store:expr, $pool:ident => $body:expr) => {
-        $crate::store::in_time(async {
+        $crate::store::in_time($crate::store::span!("query", $store), async {
             match $store {
                 $crate::store::Store::Postgres($pool) => $body,
                 $crate::store::Store::Sqlite($pool) => $body,
@@ -74,27 +87,30 @@ macro_rules! on_pool {
 macro_rules! in_transaction {
     ($store:expr, $tx:ident => $body:expr) => {
         // On the heap: what a transaction holds would make every future above it as large.
-        $crate::store::in_time(Box::pin(async {
-            match $store {
-                $crate::store::Store::Postgres(pool) => {
-                    let mut $tx = pool.begin().await?;
-                    let outcome = $body;
-                    $tx.commit().await?;
-                    outcome
+        $crate::store::in_time(
+            $crate::store::span!("transaction", $store),
+            Box::pin(async {
+                match $store {
+                    $crate::store::Store::Postgres(pool) => {
+                        let mut $tx = pool.begin().await?;
+                        let outcome = $body;
+                        $tx.commit().await?;
+                        outcome
+                    }
+                    $crate::store::Store::Sqlite(pool) => {
+                        let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                        let outcome = $body;
+                        $tx.commit().await?;
+                        outcome
+                    }
                 }
-                $crate::store::Store::Sqlite(pool) => {
-                    let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-                    let outcome = $body;
-                    $tx.commit().await?;
-                    outcome
-                }
-            }
-        }))
+            }),
+        )
         .await
     };
 }
 
-pub(crate) use {in_transaction, on_pool};
+pub(crate) use {in_transaction, on_pool, span};
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -146,8 +162,8 @@ fn is_passing(code: &str) -> bool {
 /// to do so, behind a connection that has gone silent.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    match tokio::time::timeout(PATIENCE, work).await {
+async fn in_time<T, E: From<sqlx::Error>>(span: Span, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(PATIENCE, work.instrument(span)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
     }
@@ -161,6 +177,14 @@ pub async fn to_its_end<T: Send + 'static>(
 }
 
 impl Store {
+    /// Which system it is, as OpenTelemetry names it.
+    const fn system(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgresql",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;

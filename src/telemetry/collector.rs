@@ -129,8 +129,12 @@ impl Collector {
         look: impl Fn() -> Option<Result<Snapshot, std::fmt::Error>> + Send + Sync + 'static,
     ) {
         if self.settings.metrics {
-            let sender =
-                figures::Sender::new(self.channel.clone(), self.metadata.clone(), &self.resource, self.settings.timeout);
+            let sender = figures::Sender::new(
+                self.channel.clone(),
+                self.metadata.clone(),
+                &self.resource,
+                self.settings.timeout,
+            );
             self.figures = Some(tokio::spawn(sender.send_every(self.settings.metrics_every, look)));
         }
     }

@@ -41,7 +41,8 @@ impl Sender {
         resource: &opentelemetry_sdk::Resource,
         timeout: Duration,
     ) -> Self {
-        let attributes = resource.iter().map(|(name, value)| text(name.as_str(), value.as_str().into_owned())).collect();
+        let attributes =
+            resource.iter().map(|(name, value)| text(name.as_str(), value.as_str().into_owned())).collect();
         let resource = Resource { attributes, ..Resource::default() };
         Self { client: MetricsServiceClient::new(channel), metadata, resource, timeout, began: now() }
     }

@@ -46,7 +46,13 @@ impl Context {
     /// Where the work is that is going on now.
     #[must_use]
     pub fn current() -> Self {
-        if is_tracing() { Self(Span::current().context()) } else { Self::default() }
+        if is_tracing() { Self::of(&Span::current()) } else { Self::default() }
+    }
+
+    /// Where a span is.
+    #[must_use]
+    pub fn of(span: &Span) -> Self {
+        Self(span.context())
     }
 
     /// Whether whoever began the trace keeps it.
