@@ -144,7 +144,7 @@ impl Calls {
         let help = "How long calls took; of introspections one in 64 is measured";
         let mut family = encoder.encode_descriptor("rpc_duration_seconds", help, None, MetricType::Histogram)?;
         for (number, (service, method)) in methods.iter().enumerate() {
-            let ends = ENDS.iter().map(|end| seconds(*end)).chain([f64::MAX]);
+            let ends = ENDS.iter().map(|end| seconds(*end)).chain([f64::INFINITY]);
             let parts: Vec<_> =
                 ends.enumerate().map(|(part, end)| (end, self.sum(number, |method| &method.spans[part]))).collect();
             let count = parts.iter().map(|(_, count)| count).sum();
@@ -185,7 +185,7 @@ mod tests {
         second.ended(7, 0, None);
         let text = metrics.render().unwrap();
         let expected = "\
-# HELP countersign_rpc_requests Calls that have ended, by how.
+# HELP countersign_rpc_requests Calls that have ended, by how
 # TYPE countersign_rpc_requests counter
 countersign_rpc_requests_total{service=\"s.A\",method=\"One\",code=\"OK\"} 2
 countersign_rpc_requests_total{service=\"s.A\",method=\"One\",code=\"UNAUTHENTICATED\"} 1

@@ -31,4 +31,6 @@ mod password;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tidy;
