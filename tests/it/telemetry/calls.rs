@@ -70,7 +70,8 @@ async fn calls_are_counted_however_they_end(backend: Backend) {
     });
     hasty.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
     let late = app.node().auth().request_otp(hasty).await.unwrap_err();
-    assert_eq!(late.code(), Code::DeadlineExceeded);
+    // The client looks at its clock as well, and may be the first to see it.
+    assert!(matches!(late.code(), Code::DeadlineExceeded | Code::Cancelled), "{late:?}");
     expect(&app, &call("countersign.v1.AuthService", "RequestOtp", "DEADLINE_EXCEEDED"), 1).await;
     app.stop().await;
 }

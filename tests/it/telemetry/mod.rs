@@ -1,6 +1,7 @@
 //! What operators see: figures, logs and traces, and the dashboard and alerts that are made of them.
 
 mod calls;
+mod canaries;
 mod collector;
 mod dashboard;
 mod log;
@@ -17,7 +18,7 @@ pub(crate) struct Running {
     pub program: Program,
     pub channel: Channel,
     pub api_key: String,
-    _app: TestApp,
+    app: TestApp,
 }
 
 impl Running {
@@ -28,7 +29,12 @@ impl Running {
         }
         let program = Program::start(&app.settings);
         let channel = Endpoint::from_shared(program.address().await).unwrap().connect().await.unwrap();
-        Self { program, channel, api_key: app.api_key.clone(), _app: app }
+        Self { program, channel, api_key: app.api_key.clone(), app }
+    }
+
+    /// The value of a setting that differs from the defaults.
+    pub(crate) fn settings(&self, name: &str) -> String {
+        self.app.settings.iter().find(|(known, _)| known == name).unwrap().1.clone()
     }
 
     pub(crate) fn auth(&self) -> AuthServiceClient<Channel> {

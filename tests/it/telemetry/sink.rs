@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{MetricsService, MetricsServiceServer};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
@@ -13,6 +15,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use parking_lot::Mutex;
@@ -57,6 +60,31 @@ impl Sink {
         self.heard.lock().clone()
     }
 
+    /// The same as text, but for the times.
+    pub(crate) fn text(&self) -> String {
+        let mut heard = self.so_far();
+        for span in &mut heard.spans {
+            (span.start_time_unix_nano, span.end_time_unix_nano) = (0, 0);
+        }
+        for line in &mut heard.lines {
+            (line.time_unix_nano, line.observed_time_unix_nano) = (0, 0);
+        }
+        // Of figures nothing but what they go by is text.
+        let mut labels = Vec::new();
+        for metric in std::mem::take(&mut heard.metrics) {
+            labels.push((metric.name, metric.description));
+            match metric.data {
+                Some(Data::Sum(sum)) => labels.extend(said(sum.data_points.iter().map(|point| &point.attributes))),
+                Some(Data::Gauge(gauge)) => {
+                    labels.extend(said(gauge.data_points.iter().map(|point| &point.attributes)))
+                }
+                Some(Data::Histogram(of)) => labels.extend(said(of.data_points.iter().map(|point| &point.attributes))),
+                _ => {}
+            }
+        }
+        format!("{heard:?} {labels:?}")
+    }
+
     /// What it has been told once something is among it.
     pub(crate) async fn once<T>(&self, what: &str, found: impl Fn(&Heard) -> Option<T>) -> T {
         for _ in 0..1_500 {
@@ -67,6 +95,11 @@ impl Sink {
         }
         panic!("the collector never heard of {what}: {:?}", self.so_far());
     }
+}
+
+/// Names and values of the attributes of points.
+fn said<'p>(points: impl Iterator<Item = &'p Vec<KeyValue>>) -> Vec<(String, String)> {
+    points.flatten().map(|label| (label.key.clone(), format!("{:?}", label.value))).collect()
 }
 
 /// The value of an attribute as text.
