@@ -87,9 +87,23 @@ async fn what_is_shown_and_watched_is_served() {
     let Some(mut promtool) = promtool() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("figures");
-    std::fs::write(&path, &figures).unwrap();
+    std::fs::write(&path, classic(&figures)).unwrap();
     let judged = promtool.args(["check", "metrics"]).stdin(std::fs::File::open(path).unwrap()).output().unwrap();
     assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
+}
+
+/// The figures in the older form, which alone promtool reads: there a counter's help and type go by its whole name.
+fn classic(figures: &str) -> String {
+    let counters: Vec<_> =
+        figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let whole = |line: &str| {
+        let mut words: Vec<_> = line.splitn(4, ' ').map(str::to_owned).collect();
+        if words[0] == "#" && words.len() > 2 && counters.contains(&words[2].as_str()) {
+            words[2].push_str("_total");
+        }
+        words.join(" ") + "\n"
+    };
+    figures.lines().filter(|line| *line != "# EOF").map(whole).collect()
 }
 
 /// Does a little of everything, so that every figure has something to show.
