@@ -35,7 +35,11 @@ impl Telemetry {
 
 pub(super) fn read(s: &mut Settings) -> Option<Telemetry> {
     let _only = choice(s, "telemetry.protocol", &[("grpc", ())]);
-    let headers = s.secret("telemetry.headers").into();
+    let headers = Secret::new(s.secret("telemetry.headers"));
+    let mut parts = headers.expose().split([',', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    if !parts.all(|part| part.contains('=')) {
+        s.fault("telemetry.headers", "must be name=value, with commas or on lines of their own".to_owned());
+    }
     let ratio = s.text("telemetry.sampling_ratio").parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
     if ratio.is_none() {
         s.fault("telemetry.sampling_ratio", "must be a fraction from 0 to 1, such as 0.05".to_owned());

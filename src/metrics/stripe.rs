@@ -65,7 +65,9 @@ mod tests {
                 thread::spawn(move || (0..1_000).for_each(|n| counters.count(usize::from(n % 4 == 0))))
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(counters.sums(), [30_000, 10_000]);
     }
 }

@@ -339,7 +339,7 @@ mod tests {
     fn times_are_read_as_grpc_writes_them() {
         assert_eq!(limit_of("250m"), Some(Duration::from_millis(250)));
         assert_eq!(limit_of("2S"), Some(Duration::from_secs(2)));
-        assert_eq!(limit_of("3H"), Some(Duration::from_secs(10_800)));
+        assert_eq!(limit_of("3H"), Some(Duration::from_hours(3)));
         for bad in ["", "S", "5", "5x", "-1S", "99999999999999999999S", "5é"] {
             assert_eq!(limit_of(bad), None, "{bad}");
         }

@@ -123,7 +123,7 @@ impl Collector {
         Some(bridge.with_filter(filter.and(ours)).boxed())
     }
 
-    /// Sends figures again and again, as long as `look` finds some, and once more at the end.
+    /// Sends figures again and again, as long as `look` finds some.
     pub(super) fn send_figures(
         &mut self,
         look: impl Fn() -> Option<Result<Snapshot, std::fmt::Error>> + Send + Sync + 'static,
@@ -145,7 +145,6 @@ impl Collector {
         let patience = settings.flush;
         // The queues' own threads are waited for on threads that may wait.
         let flushing = tokio::task::spawn_blocking(move || {
-            // The log goes last, for it tells of the others' end. Each has what the one before has left over.
             std::thread::scope(|scope| {
                 scope.spawn(|| traces.map(|traces| traces.shutdown_with_timeout(patience)));
                 scope.spawn(|| logs.map(|logs| logs.shutdown_with_timeout(patience)));

@@ -1,6 +1,7 @@
 //! What goes to a collector: traces that go on where the caller began them, figures, and the log; and that a collector which is
 //! away, or says nothing, is nobody's trouble.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -35,7 +36,10 @@ fn traced<T>(message: T, flags: &str, trace: &str) -> Request<T> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 fn named<'h>(heard: &'h Heard, trace: &str, name: &str) -> Option<&'h Span> {

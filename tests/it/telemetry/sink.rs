@@ -76,7 +76,7 @@ impl Sink {
             match metric.data {
                 Some(Data::Sum(sum)) => labels.extend(said(sum.data_points.iter().map(|point| &point.attributes))),
                 Some(Data::Gauge(gauge)) => {
-                    labels.extend(said(gauge.data_points.iter().map(|point| &point.attributes)))
+                    labels.extend(said(gauge.data_points.iter().map(|point| &point.attributes)));
                 }
                 Some(Data::Histogram(of)) => labels.extend(said(of.data_points.iter().map(|point| &point.attributes))),
                 _ => {}
@@ -124,7 +124,7 @@ impl TraceService for Sink {
             heard.resources.extend(told.resource);
             heard.spans.extend(told.scope_spans.into_iter().flat_map(|scope| scope.spans));
         }
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -140,7 +140,7 @@ impl MetricsService for Sink {
             heard.resources.extend(told.resource);
             heard.metrics.extend(told.scope_metrics.into_iter().flat_map(|scope| scope.metrics));
         }
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -156,6 +156,6 @@ impl LogsService for Sink {
             heard.resources.extend(told.resource);
             heard.lines.extend(told.scope_logs.into_iter().flat_map(|scope| scope.log_records));
         }
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
