@@ -72,11 +72,12 @@ pub(super) fn read(s: &mut Settings) -> Option<Telemetry> {
 /// What is sent tells who uses the service and when; where headers let it in, they are a secret.
 pub(super) fn check(config: &Config, s: &mut Settings) {
     let telemetry = &config.telemetry;
-    if telemetry.is_on() && !telemetry.headers.expose().is_empty() {
-        url::check("telemetry.endpoint", &telemetry.endpoint, "the secrets of telemetry.headers", config.profile, s);
-    } else if telemetry.is_on() && telemetry.endpoint.parse::<http::Uri>().is_ok_and(|url| url.host().is_some()) {
-        // In a cluster, collectors listen beside the service, mostly without TLS.
-    } else if telemetry.is_on() {
-        s.fault("telemetry.endpoint", "must be a URL, such as http://127.0.0.1:4317".to_owned());
+    let setting = "telemetry.endpoint";
+    let is_url = |url: http::Uri| url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https"));
+    if telemetry.is_on() && !telemetry.endpoint.parse().is_ok_and(is_url) {
+        s.fault(setting, "must be a URL, such as http://127.0.0.1:4317".to_owned());
+    } else if telemetry.is_on() && !telemetry.headers.expose().is_empty() {
+        // In a cluster, collectors listen beside the service, mostly without TLS: a secret is another matter.
+        url::check(setting, &telemetry.endpoint, "the secrets of telemetry.headers", config.profile, s);
     }
 }
