@@ -1,5 +1,7 @@
 //! The service put together: everything that all requests share, opened in the order in which one needs the other.
 
+mod figures;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;

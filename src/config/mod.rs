@@ -21,6 +21,7 @@ mod read;
 mod sign_in;
 mod source;
 mod span;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -39,6 +40,7 @@ pub use self::password::Password;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
+pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
 pub use self::web::Web;
 use crate::model::{Algorithm, ClaimRule, Region};
@@ -83,6 +85,7 @@ pub struct Config {
     pub identity: Identity,
     pub purge: Purge,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 section! {

@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, tls, web,
+    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, telemetry, tls, web,
 };
 use crate::root_key::RootKey;
 
@@ -38,6 +38,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let notify = notify::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
+    let telemetry = telemetry::read(s);
     Some(Config {
         profile: profile?,
         grpc: grpc?,
@@ -62,6 +63,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         identity: identity?,
         purge: purge?,
         log: log?,
+        telemetry: telemetry?,
     })
 }
 
@@ -169,6 +171,7 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     identity::check(config, s);
     password::check(&config.password, config.profile, s);
     notify::check(config, s);
+    telemetry::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());

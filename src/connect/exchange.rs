@@ -8,6 +8,8 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, redirect};
 
+use crate::telemetry::Context;
+
 /// No answer that makes sense is longer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
@@ -67,6 +69,7 @@ impl Exchange {
     pub(super) async fn post(&self, url: &str, mut headers: HeaderMap, body: Vec<u8>) -> Result<Answer, Lost> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Context::current().write(&mut headers);
         let body = Bytes::from(body);
         let send = || self.0.post(url).headers(headers.clone()).body(body.clone()).send();
         let mut response = match send().await {

@@ -2,6 +2,7 @@
 
 mod account;
 mod birth_date;
+mod call;
 mod caller;
 mod claim;
 mod client;
@@ -24,6 +25,7 @@ mod signing_key;
 
 pub use account::{Account, AccountState, Identity, InvalidRole, Role, Roles};
 pub use birth_date::{BirthDate, InvalidBirthDate};
+pub use call::CallId;
 pub use caller::{
     Caller, CallerName, CertificateName, InvalidCallerName, InvalidCertificateName, Permission, Permissions,
 };

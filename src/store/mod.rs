@@ -47,6 +47,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, SqlitePool};
+use tracing::{Instrument, Span};
 
 /// The database of this installation.
 #[derive(Clone, Debug)]
@@ -58,13 +59,25 @@ pub enum Store {
     Sqlite(SqlitePool),
 }
 
+/// A unit of work as a part of the trace that it belongs to. It goes by the file that it stands in.
+macro_rules! span {
+    ($kind:literal, $store:expr) => {
+        ::tracing::debug_span!(
+            $kind,
+            otel.name = concat!($kind, " in ", module_path!()),
+            otel.kind = "client",
+            db.system.name = $store.system()
+        )
+    };
+}
+
 /// Does one piece of work on whichever database there is, in bounded time, and again where the database has undone it
 /// ([`again`]). Inside, `$pool` is what that database takes statements by; it may be used once.
 macro_rules! on_pool {
     ($store:expr, $pool:ident => $body:expr) => {{
         let mut tries = $crate::store::again::Tries::new();
         loop {
-            let outcome = $crate::store::in_time(async {
+            let outcome = $crate::store::in_time($crate::store::span!("query", $store), async {
                 match $store {
                     $crate::store::Store::Postgres(pool) => {
                         let mut lent = $crate::store::lent::Lent::by(pool).await?;
@@ -91,22 +104,25 @@ macro_rules! in_transaction {
         let mut tries = $crate::store::again::Tries::new();
         loop {
             // On the heap: what a transaction holds would make every future above it as large.
-            let outcome = $crate::store::in_time(Box::pin(async {
-                match $store {
-                    $crate::store::Store::Postgres(pool) => {
-                        let mut $tx = $crate::store::lent::Lent::begin(pool).await?;
-                        let outcome = $body;
-                        $tx.commit().await?;
-                        outcome
+            let outcome = $crate::store::in_time(
+                $crate::store::span!("transaction", $store),
+                Box::pin(async {
+                    match $store {
+                        $crate::store::Store::Postgres(pool) => {
+                            let mut $tx = $crate::store::lent::Lent::begin(pool).await?;
+                            let outcome = $body;
+                            $tx.commit().await?;
+                            outcome
+                        }
+                        $crate::store::Store::Sqlite(pool) => {
+                            let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                            let outcome = $body;
+                            $tx.commit().await?;
+                            outcome
+                        }
                     }
-                    $crate::store::Store::Sqlite(pool) => {
-                        let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-                        let outcome = $body;
-                        $tx.commit().await?;
-                        outcome
-                    }
-                }
-            }))
+                }),
+            )
             .await;
             match tries.pause_after(&outcome) {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -116,7 +132,7 @@ macro_rules! in_transaction {
     }};
 }
 
-pub(crate) use {in_transaction, on_pool};
+pub(crate) use {in_transaction, on_pool, span};
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -168,8 +184,8 @@ fn is_passing(code: &str) -> bool {
 /// to do so, behind a connection that has gone silent.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    match tokio::time::timeout(PATIENCE, work).await {
+async fn in_time<T, E: From<sqlx::Error>>(span: Span, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(PATIENCE, work.instrument(span)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(lent::silent().into()),
     }
@@ -183,6 +199,14 @@ pub async fn to_its_end<T: Send + 'static>(
 }
 
 impl Store {
+    /// Which system it is, as OpenTelemetry names it.
+    const fn system(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgresql",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         on_pool!(self, pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
@@ -196,6 +220,17 @@ impl Store {
             Self::Postgres(_) => Ok(Some(on_pool!(self, pool => sqlx::query_scalar(STATEMENT).fetch_one(pool).await)?)),
             Self::Sqlite(_) => Ok(None),
         }
+    }
+
+    /// How many connections there are, how many of them are idle, and how many there may be.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize, usize) {
+        let (size, idle, most) = match self {
+            Self::Postgres(pool) => (pool.size(), pool.num_idle(), pool.options().get_max_connections()),
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle(), pool.options().get_max_connections()),
+        };
+        let whole = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+        (whole(size), idle, whole(most))
     }
 
     /// Lets go of every connection.

@@ -34,4 +34,6 @@ mod password;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tidy;

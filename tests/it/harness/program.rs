@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -50,6 +50,12 @@ impl Program {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the program does not serve: {}", self.log());
+    }
+
+    /// Where it says that it serves HTTP, once it serves.
+    pub(crate) fn http_address(&self) -> String {
+        let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
+        printed.lines().find_map(|line| line.trim().strip_prefix("HTTP")).expect("it does not serve").trim().to_owned()
     }
 
     /// The API key with every permission that it prints in development, once it serves.
@@ -100,8 +106,20 @@ impl Program {
         self.log()
     }
 
+    /// Asks it to end in good order; how long that took, and what it has logged.
+    pub(crate) async fn stopped(mut self) -> (Duration, String) {
+        let began = Instant::now();
+        let asked = Command::new("kill").args(["-s", "TERM", &self.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_mins(1), "it does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (began.elapsed(), self.log())
+    }
+
     /// What it has logged so far.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.folder.path().join("err")).unwrap()).into_owned()
     }
 }
