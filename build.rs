@@ -40,7 +40,7 @@ const BY_HAND: &[&str] = &["Introspect", "BatchIntrospect"];
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=migrations");
-    let files = ["errors", "common", "auth", "token", "account", "admin"]
+    let files = ["errors", "common", "auth", "token", "account", "admin", "events"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
     // What gateways speak; and what errors carry, for gateways that show them as JSON.
     let foreign = ["envoy/service/auth/v3/external_auth", "google/rpc/error_details"];

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
+use crate::events::Relay;
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
@@ -73,6 +74,8 @@ pub struct App {
     pub sessions: Sessions,
     /// Guided sign-ins.
     pub flows: Flows,
+    /// The way of events out.
+    pub relay: Arc<Relay>,
     _lock: FileLock,
 }
 
@@ -183,6 +186,7 @@ impl App {
             open_registration: config.accounts.open_registration,
         };
         let flows = ground.flows(&sessions);
+        let relay = Arc::new(ground.relay(&metrics));
         let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
@@ -215,6 +219,7 @@ impl App {
             codes,
             passwords,
             flows,
+            relay,
             sessions,
             _lock: lock,
         })
@@ -321,6 +326,11 @@ impl Ground<'_> {
             settings: self.config.sign_in.clone(),
             mac: MacKey::new(self.root_key, Purpose::BindFlows),
         }
+    }
+
+    fn relay(&self, metrics: &Metrics) -> Relay {
+        let (events, issuer) = (self.config.events.clone(), self.config.token.issuer.clone());
+        Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer)
     }
 
     fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {

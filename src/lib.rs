@@ -11,7 +11,7 @@
 //! - **What it knows and decides**: [`session`] (signing in, and what follows), [`identity`] (accounts, visitors, callers),
 //!   [`credential`] (codes and passwords), [`token`], [`guard`] (limits), [`gateway`] (what gateways ask).
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
-//!   [`connect`] outside systems that are asked.
+//!   [`events`] the way of events out, [`connect`] outside systems that are asked.
 //! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
 //!   [`breaker`], [`signature`], [`cors`].
 //!
@@ -26,6 +26,7 @@ pub mod config;
 pub mod connect;
 pub mod cors;
 pub mod credential;
+pub mod events;
 pub mod gateway;
 pub mod guard;
 pub mod health;

@@ -13,6 +13,7 @@ macro_rules! section {
 
 mod claims;
 mod cookies;
+mod events;
 mod identity;
 mod limits;
 mod notify;
@@ -32,6 +33,7 @@ use std::net::SocketAddr;
 use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
+pub use self::events::Events;
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
@@ -81,6 +83,7 @@ pub struct Config {
     pub limits: Limits,
     pub notify: Notify,
     pub identity: Identity,
+    pub events: Events,
     pub purge: Purge,
     pub log: Log,
 }

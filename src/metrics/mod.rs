@@ -1,6 +1,7 @@
 //! What the service counts about itself, served in Prometheus' text form: a file for each area. Each figure has one method that
 //! counts it, so that names and labels stand in this room alone. No label ever names a person.
 
+mod event;
 mod guard;
 mod message;
 mod token;
@@ -18,6 +19,7 @@ type Labels<const N: usize> = [(&'static str, &'static str); N];
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    event: event::Figures,
     guard: guard::Figures,
     message: message::Figures,
     token: token::Figures,
@@ -26,10 +28,11 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("countersign");
+        let event = event::Figures::register(&mut registry);
         let guard = guard::Figures::register(&mut registry);
         let message = message::Figures::register(&mut registry);
         let token = token::Figures::register(&mut registry);
-        Self { registry: Arc::new(registry), guard, message, token }
+        Self { registry: Arc::new(registry), event, guard, message, token }
     }
 }
 

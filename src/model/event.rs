@@ -106,6 +106,9 @@ macro_rules! event_kinds {
         }
 
         impl EventKind {
+            /// Everything there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// The name the database keeps.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

@@ -5,7 +5,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::session::Detailed;
-use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
+use super::{Due, EndedSession, Grant, SequencedRevocation, StoredCaller};
 use crate::model::{
     Account, AccountId, Caller, CallerId, EmailAddress, Event, Facts, Identity, Permissions, Phone, Revocation, Roles,
     Session, SessionId, SigningKey, Target,
@@ -140,6 +140,8 @@ from_row!(Event, |row| Ok(Self {
     request_id: row.try_get("request_id")?,
     detail: row.try_get("detail")?,
 }));
+
+from_row!(Due, |row| Ok(Self { event: Event::from_row(row)?, attempts: row.try_get("attempts")? }));
 
 from_row!(SequencedRevocation, |row| {
     let kind: String = row.try_get("kind")?;

@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
     ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
     ("server", "app config health http jobs model rpc shutdown"),
-    ("jobs", "app cache clock config health model rpc shutdown store token"),
+    ("jobs", "app cache clock config events health model random rpc shutdown store token"),
     ("http", "app config cors gateway health identity model session store token"),
     (
         "rpc",
@@ -19,8 +19,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("health", "app"),
     (
         "app",
-        "cache clock config connect credential guard identity metrics model notify root_key secret session store token",
+        "cache clock config connect credential events guard identity metrics model notify root_key secret session store token",
     ),
+    ("events", "breaker clock config connect metrics model random secret signature store"),
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),
     ("credential", "cache clock config guard metrics model notify random root_key secret store"),
