@@ -12,8 +12,8 @@
 //!   [`credential`] (codes and passwords), [`token`], [`guard`] (limits), [`gateway`] (what gateways ask).
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
 //!   [`events`] the way of events out, [`connect`] outside systems that are asked.
-//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
-//!   [`breaker`], [`signature`], [`cors`].
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`seal`],
+//!   [`metrics`], [`breaker`], [`signature`], [`cors`].
 //!
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a guided sign-in, a refresh and others.
 
@@ -40,6 +40,7 @@ pub mod proto;
 pub mod random;
 pub mod root_key;
 pub mod rpc;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod session;
