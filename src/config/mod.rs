@@ -27,6 +27,7 @@ mod tests;
 mod tls;
 mod url;
 mod web;
+mod webhooks;
 
 use std::net::SocketAddr;
 
@@ -43,6 +44,7 @@ pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
 pub use self::tls::Tls;
 pub use self::web::Web;
+pub use self::webhooks::Webhooks;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -84,6 +86,7 @@ pub struct Config {
     pub notify: Notify,
     pub identity: Identity,
     pub events: Events,
+    pub webhooks: Webhooks,
     pub purge: Purge,
     pub log: Log,
 }

@@ -73,6 +73,12 @@ const fn message(kind: EventKind) -> &'static str {
         EventKind::CallerKeyRotated => "CallerKeyRotated",
         EventKind::CallerDeleted => "CallerDeleted",
         EventKind::SigningKeyChanged => "SigningKeyChanged",
+        EventKind::WebhookCreated => "WebhookCreated",
+        EventKind::WebhookSecretRotated => "WebhookSecretRotated",
+        EventKind::WebhookDisabled => "WebhookDisabled",
+        EventKind::WebhookEnabled => "WebhookEnabled",
+        EventKind::WebhookDeleted => "WebhookDeleted",
+        EventKind::DeliveriesReplayed => "DeliveriesReplayed",
         EventKind::Purged => "StoragePurged",
     }
 }
@@ -99,7 +105,17 @@ fn data(kind: Option<EventKind>, event: &Event) -> Value {
             tell("upgradedFrom", detail.strip_prefix("upgraded_from=").unwrap_or_default().to_owned());
         }
         Some(EventKind::SessionEnded | EventKind::RefreshTokenReused) => tell("sessionId", session),
-        Some(EventKind::CallerCreated | EventKind::CallerKeyRotated | EventKind::CallerDeleted) => tell("name", detail),
+        Some(
+            EventKind::CallerCreated
+            | EventKind::CallerKeyRotated
+            | EventKind::CallerDeleted
+            | EventKind::WebhookCreated
+            | EventKind::WebhookSecretRotated
+            | EventKind::WebhookDisabled
+            | EventKind::WebhookEnabled
+            | EventKind::WebhookDeleted,
+        ) => tell("name", detail),
+        Some(EventKind::DeliveriesReplayed) => tell("destination", detail),
         Some(EventKind::SigningKeyChanged) => tell("change", detail),
         Some(EventKind::Purged) => tell("summary", detail),
         Some(EventKind::AccountUpdated) => {

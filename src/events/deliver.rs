@@ -14,10 +14,6 @@ use crate::clock::Clock;
 use crate::random::Random;
 use crate::store::{Due, Outcome, Settled, Store, StoreError};
 
-/// The first wait after a refusal. Each further one is twice as long,
-const FIRST_WAIT: TimeDelta = TimeDelta::seconds(2);
-/// up to this.
-const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
 /// How many outcomes are written down at a time.
 const SETTLED_AT_ONCE: usize = 100;
 /// How much of a reason is kept.
@@ -30,6 +26,32 @@ pub struct Limits {
     pub in_flight: usize,
     /// After how many refusals an event is given up; none where it never is.
     pub attempts: Option<i64>,
+    /// How long an event waits after it was refused.
+    pub waits: Waits,
+}
+
+/// How long an event waits after it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The first time. Each further wait is twice as long,
+    pub first: TimeDelta,
+    /// up to this.
+    pub longest: TimeDelta,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self { first: TimeDelta::seconds(2), longest: TimeDelta::hours(1) }
+    }
+}
+
+impl Waits {
+    /// After so many refusals: between half and all of a span that doubles.
+    fn after(self, refusals: i64) -> TimeDelta {
+        let doublings = u32::try_from(refusals.saturating_sub(1)).unwrap_or(0).min(20);
+        let whole = (self.first * 2_i32.pow(doublings)).min(self.longest);
+        whole / 2 + whole * i32::try_from(Random.below(1_001)).unwrap_or(0) / 2_000
+    }
 }
 
 /// How it went with what was due.
@@ -79,10 +101,16 @@ where
                         return;
                     }
                     Err(Failure::Refused(reason)) if limits.attempts.is_none_or(|most| attempts < most) => {
-                        let due_at = ground.clock.now() + wait(attempts);
+                        let due_at = ground.clock.now() + limits.waits.after(attempts);
                         Outcome::Refused { due_at, error: short(reason) }
                     }
-                    Err(Failure::Refused(reason) | Failure::Hopeless(reason)) => Outcome::Dead { error: short(reason) },
+                    Err(Failure::Postponed { reason, after }) if limits.attempts.is_none_or(|most| attempts < most) => {
+                        let due_at = ground.clock.now() + limits.waits.after(attempts).max(after);
+                        Outcome::Refused { due_at, error: short(reason) }
+                    }
+                    Err(Failure::Refused(reason) | Failure::Postponed { reason, .. } | Failure::Hopeless(reason)) => {
+                        Outcome::Dead { error: short(reason) }
+                    }
                 };
                 let holds_up = matches!(outcome, Outcome::Refused { .. });
                 if settled.send(Settled { event_id, outcome }).is_err() || holds_up {
@@ -135,13 +163,6 @@ fn by_account(due: Vec<Due>) -> Vec<Vec<Due>> {
     accounts
 }
 
-/// How long an event waits after so many refusals: between half and all of a span that doubles.
-fn wait(refusals: i64) -> TimeDelta {
-    let doublings = u32::try_from(refusals.saturating_sub(1)).unwrap_or(0).min(20);
-    let whole = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
-    whole / 2 + whole * i32::try_from(Random.below(1_001)).unwrap_or(0) / 2_000
-}
-
 fn short(reason: String) -> String {
     match reason.char_indices().nth(LONGEST_REASON) {
         Some((end, _)) => reason[..end].to_owned(),
@@ -160,7 +181,7 @@ mod tests {
     fn waits_double_and_end_somewhere() {
         for (refusals, whole) in [(1, 2), (2, 4), (3, 8), (11, 2_048), (12, 3_600), (1_000_000, 3_600)] {
             for _ in 0..50 {
-                let (wait, whole) = (wait(refusals), TimeDelta::seconds(whole));
+                let (wait, whole) = (Waits::default().after(refusals), TimeDelta::seconds(whole));
                 assert!(whole / 2 <= wait && wait <= whole, "{refusals}: {wait}");
             }
         }

@@ -6,8 +6,9 @@ mod catalogue;
 mod deliver;
 mod destination;
 mod relay;
+pub mod webhooks;
 
 pub use self::catalogue::Envelope;
-pub use self::deliver::{Batch, Limits};
+pub use self::deliver::{Batch, Limits, Waits};
 pub use self::destination::{Destination, Failure};
 pub use self::relay::Relay;

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::deliver::{Batch, Ground, deliver_batch};
+use super::webhooks::Webhooks;
 use super::{Destination, Envelope, Failure, Limits};
 use crate::clock::Clock;
 use crate::config;
@@ -32,6 +34,9 @@ pub struct Relay {
     settings: config::Events,
     source: String,
     destinations: Vec<Arc<Destination>>,
+    webhooks: Arc<Webhooks>,
+    /// Those destinations that come and go while this runs.
+    endpoints: ArcSwap<Vec<Arc<Destination>>>,
     /// Tells those who deliver that there is something new.
     collected: Notify,
 }
@@ -39,14 +44,38 @@ pub struct Relay {
 impl Relay {
     /// A relay. `source` is who tells: the issuer of this installation's tokens.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, metrics: Metrics, settings: config::Events, source: String) -> Self {
-        Self { store, clock, metrics, settings, source, destinations: Vec::new(), collected: Notify::new() }
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        metrics: Metrics,
+        settings: config::Events,
+        source: String,
+        webhooks: Arc<Webhooks>,
+    ) -> Self {
+        let (destinations, endpoints) = (Vec::new(), ArcSwap::default());
+        Self { store, clock, metrics, settings, source, destinations, webhooks, endpoints, collected: Notify::new() }
     }
 
-    /// Everybody who gets events.
+    /// Everybody who gets events, as far as this node knows.
     #[must_use]
-    pub fn destinations(&self) -> &[Arc<Destination>] {
-        &self.destinations
+    pub fn destinations(&self) -> Vec<Arc<Destination>> {
+        self.destinations.iter().chain(self.endpoints.load().iter()).map(Arc::clone).collect()
+    }
+
+    /// Reads which endpoints there are now.
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let before = self.endpoints.load_full();
+        let now = self.webhooks.destinations(&before).await?;
+        for gone in before.iter().filter(|before| !now.iter().any(|now| now.label() == before.label())) {
+            self.metrics.forget_destination(gone.label());
+        }
+        self.endpoints.store(Arc::new(now));
+        Ok(())
+    }
+
+    /// Whether a destination is there still, and what it was.
+    fn is_current(&self, destination: &Arc<Destination>) -> bool {
+        self.destinations().iter().any(|current| Arc::ptr_eq(current, destination))
     }
 
     /// Relays for as long as `may_go_on` says so, again and again, and looks how much waits. Does not end by itself.
@@ -57,16 +86,17 @@ impl Relay {
         let mut course = Course::new("the outbox");
         loop {
             if may_go_on() {
+                let refreshed = self.refresh().await;
                 let collected = self.collect_all(&may_go_on).await;
-                for destination in &self.destinations {
+                for destination in self.destinations() {
                     let task: &mut Option<tokio::task::AbortHandle> =
                         running.entry(destination.name().to_owned()).or_default();
                     if task.as_ref().is_none_or(tokio::task::AbortHandle::is_finished) {
-                        let keep = Arc::clone(&self).keep_delivering(Arc::clone(destination), may_go_on.clone());
+                        let keep = Arc::clone(&self).keep_delivering(destination, may_go_on.clone());
                         *task = Some(deliveries.spawn(keep));
                     }
                 }
-                course.note(collected.map(drop).map_err(|error| error.to_string()));
+                course.note(refreshed.and(collected.map(drop)).map_err(|error| error.to_string()));
             }
             while deliveries.try_join_next().is_some() {}
             tokio::time::sleep(course.pause.unwrap_or_else(|| self.poll_every())).await;
@@ -76,11 +106,12 @@ impl Relay {
     /// One round of all of it: what waits is collected, and what is due is delivered once. For whoever relays at times of
     /// their own choosing.
     pub async fn pass(&self, may_go_on: impl Fn() -> bool) -> Result<Batch, StoreError> {
+        self.refresh().await?;
         self.collect_all(&may_go_on).await?;
         let mut sum = Batch::default();
-        for destination in &self.destinations {
+        for destination in self.destinations() {
             loop {
-                let batch = self.deliver(destination, &may_go_on).await?;
+                let batch = self.deliver(&destination, &may_go_on).await?;
                 sum.delivered += batch.delivered;
                 sum.refused += batch.refused;
                 sum.dead += batch.dead;
@@ -117,6 +148,7 @@ impl Relay {
 
     /// Empties the outbox.
     async fn collect_all(&self, may_go_on: &impl Fn() -> bool) -> Result<usize, StoreError> {
+        // The endpoints' are in the database.
         let routes: Vec<_> = self
             .destinations
             .iter()
@@ -141,7 +173,8 @@ impl Relay {
             let destination = Arc::clone(destination);
             async move { destination.deliver(&event).await }
         };
-        let batch = self.deliver_through(destination.name(), destination.limits(), send, may_go_on).await?;
+        let goes_on = || may_go_on() && self.is_current(destination);
+        let batch = self.deliver_through(destination.name(), destination.limits(), send, goes_on).await?;
         let (label, metrics) = (destination.label(), &self.metrics);
         metrics.deliveries(label, "delivered", batch.delivered);
         metrics.deliveries(label, "refused", batch.refused);
@@ -153,10 +186,10 @@ impl Relay {
         Ok(batch)
     }
 
-    /// Delivers to one destination until it no longer may.
+    /// Delivers to one destination until it no longer may, or the destination is another than it was.
     async fn keep_delivering(self: Arc<Self>, destination: Arc<Destination>, may_go_on: impl Fn() -> bool) {
         let mut course = Course::new(destination.name());
-        while may_go_on() {
+        while may_go_on() && self.is_current(&destination) {
             // Before the look, so that nothing collected behind it is slept over.
             let collected = self.collected.notified();
             let batch = self.deliver(&destination, &may_go_on).await;
@@ -182,9 +215,10 @@ impl Relay {
     }
 
     async fn look_at_backlogs(&self) -> Result<(), StoreError> {
+        self.refresh().await?;
         let outbox = self.store.outbox_backlog().await?;
         let mut oldest = outbox.oldest;
-        for destination in &self.destinations {
+        for destination in self.destinations() {
             let backlog = self.store.delivery_backlog(destination.name()).await?;
             self.metrics.delivery_backlog(destination.label(), backlog.pending, backlog.dead);
             oldest = oldest.into_iter().chain(backlog.oldest).min();

@@ -59,6 +59,13 @@ impl Metrics {
         self.event.lag.set(lag);
     }
 
+    /// A destination is gone, and nothing waits for it.
+    pub fn forget_destination(&self, destination: &str) {
+        let labels = [("destination", destination.to_owned())];
+        self.event.pending.remove(&labels);
+        self.event.dead.remove(&labels);
+    }
+
     /// So many events has a destination still to get, and so many were given up.
     pub fn delivery_backlog(&self, destination: &str, pending: i64, dead: i64) {
         let labels = [("destination", destination.to_owned())];

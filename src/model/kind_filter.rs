@@ -23,6 +23,18 @@ impl KindFilter {
         kinds.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Reads the stored form. What a later release has written stays as it is.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self(text.split(',').filter(|kind| !kind.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// What is wanted, by name; nothing where all is.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether events of this kind are wanted.
     #[must_use]
     pub fn lets_through(&self, kind: &str) -> bool {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "accounts", include_str!("../../migrations/0002_accounts.sql")),
     (3, "certificates", include_str!("../../migrations/0003_certificates.sql")),
     (4, "outbox", include_str!("../../migrations/0004_outbox.sql")),
+    (5, "webhooks", include_str!("../../migrations/0005_webhooks.sql")),
 ];
 
 /// Why the database could not be brought to its shape.

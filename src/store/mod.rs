@@ -6,6 +6,7 @@ mod account;
 mod block;
 mod caller;
 mod connect;
+mod delivery;
 mod directory;
 mod django;
 mod erase;
@@ -24,11 +25,13 @@ mod session;
 mod setting;
 mod sign_in;
 mod signing_key;
+mod webhook;
 
 pub use account::{AccountChange, AccountConflict, CreateAccount};
 pub use block::{Block, Shut};
 pub use caller::{CallerConflict, StoredCaller};
 pub use connect::{ConnectError, FileLock};
+pub use delivery::DeliveryFilter;
 pub use directory::AccountFilter;
 pub use django::{Django, GroupTables, UserRow, UserTable};
 pub use event::EventFilter;
@@ -44,6 +47,7 @@ pub use revocation::SequencedRevocation;
 pub use session::{EndedSession, Grant, Refreshed, Rotation};
 pub use sign_in::{Intent, NewAccount, NewSession, OpenSession, Opened, Proved, Upgrade};
 pub use signing_key::Successor;
+pub use webhook::{SealedSecret, WebhookConflict};
 
 use std::time::Duration;
 

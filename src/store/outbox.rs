@@ -5,7 +5,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{Store, StoreError, in_transaction, on_pool};
-use crate::model::{Event, KindFilter};
+use crate::model::{Event, KindFilter, Webhook};
 
 /// How many rows one statement inserts. SQLite takes 32,766 parameters, and a row has five.
 const CHUNK: usize = 1_000;
@@ -73,8 +73,8 @@ pub struct Backlog {
 type Waiting = (Uuid, String, Option<Uuid>, i64);
 
 impl Store {
-    /// Takes the oldest events out of the outbox and notes where they are to go; what nobody wants has no further use for it.
-    /// Yields how many were taken. Of two that collect at once, one gets nothing.
+    /// Takes the oldest events out of the outbox and notes where they are to go: by these routes, and to the endpoints that
+    /// events are posted to. What nobody wants has no further use for it. Yields how many were taken. Of two that collect at once, one gets nothing.
     pub async fn collect_events(&self, routes: &[Route<'_>], limit: i64) -> Result<usize, StoreError> {
         in_transaction!(self, tx => {
             let waiting: Vec<Waiting> = sqlx::query_as(
@@ -97,7 +97,12 @@ impl Store {
                 // Another node took some of them in the meantime, and with them what follows for these.
                 return Ok(0);
             }
-            let deliveries: Vec<_> = routes.iter().flat_map(|route| {
+            // Read behind the events, so that whatever happened after an endpoint had been created finds it here.
+            let webhooks: Vec<Webhook> = sqlx::query_as("SELECT * FROM webhooks WHERE disabled_at IS NULL")
+                .fetch_all(&mut *tx).await?;
+            let webhooks: Vec<_> = webhooks.into_iter().map(|webhook| (webhook.destination(), webhook.kinds)).collect();
+            let webhooks = webhooks.iter().map(|(destination, kinds)| Route { destination, kinds });
+            let deliveries: Vec<_> = routes.iter().copied().chain(webhooks).flat_map(|route| {
                 let wanted = waiting.iter().filter(|(_, kind, ..)| route.kinds.lets_through(kind));
                 wanted.map(move |(id, _, account, seq)| (route.destination, *id, *seq, account.unwrap_or_default()))
             }).collect();

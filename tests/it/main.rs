@@ -32,3 +32,5 @@ mod password;
 mod session;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhooks;

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 /// What each room may use of the others. What is not here may not be used.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
+    (
+        "cli",
+        "app clock config events identity jobs model proto random root_key secret server shutdown store telemetry token",
+    ),
     ("server", "app config health http jobs model rpc shutdown"),
     ("jobs", "app cache clock config events health model random rpc shutdown store token"),
     ("http", "app config cors gateway health identity model session store token"),
     (
         "rpc",
-        "app cache clock config connect cors credential gateway guard health identity model notify proto secret session store token",
+        "app cache clock config connect cors credential events gateway guard health identity model notify proto secret session store token",
     ),
     ("gateway", "token"),
     ("health", "app"),
@@ -21,7 +24,7 @@ const ROOMS: &[(&str, &str)] = &[
         "app",
         "cache clock config connect credential events guard identity metrics model notify root_key secret session store token",
     ),
-    ("events", "breaker clock config connect metrics model random secret signature store"),
+    ("events", "breaker clock config connect metrics model random root_key seal secret signature store"),
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),
     ("credential", "cache clock config guard metrics model notify random root_key secret store"),
@@ -69,7 +72,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("lettre", "notify"),
     ("minijinja", "notify"),
     ("prometheus_client", "metrics"),
-    ("reqwest", "notify connect"),
+    ("reqwest", "notify connect events"),
     ("clap", "cli"),
 ];
 
