@@ -12,6 +12,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
+use crate::events::Relay;
+use crate::events::webhooks::{PostError, Webhooks};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
@@ -57,6 +59,8 @@ pub struct App {
     pub access: Arc<AccessTokens>,
     /// Services and gateways.
     pub callers: Callers,
+    /// Endpoints that events are posted to.
+    pub webhooks: Arc<Webhooks>,
     /// People.
     pub accounts: Accounts,
     /// The same people, with a proof in hand.
@@ -75,6 +79,8 @@ pub struct App {
     pub sessions: Sessions,
     /// Guided sign-ins.
     pub flows: Flows,
+    /// The way of events out.
+    pub relay: Arc<Relay>,
     _lock: FileLock,
 }
 
@@ -110,6 +116,9 @@ pub enum StartError {
     /// Messages cannot be sent.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// Nothing can be posted to endpoints of others.
+    #[error("events cannot be posted to webhooks: {0}")]
+    Webhooks(#[source] PostError),
     /// The identity provider cannot be asked.
     #[error(transparent)]
     IdentityProvider(#[from] connect::SetupError),
@@ -169,6 +178,7 @@ impl App {
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
         let ground = Ground { config: &config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+        let webhooks = ground.webhooks()?;
         let codes = ground.codes(&guard, &notifier);
         let sessions = Sessions {
             store: store.clone(),
@@ -186,6 +196,7 @@ impl App {
             open_registration: config.accounts.open_registration,
         };
         let flows = ground.flows(&sessions);
+        let relay = Arc::new(ground.relay(&metrics, &webhooks));
         let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
@@ -211,6 +222,7 @@ impl App {
             revocations,
             access,
             callers,
+            webhooks,
             owners,
             departures,
             verifications,
@@ -218,6 +230,7 @@ impl App {
             codes,
             passwords,
             flows,
+            relay,
             sessions,
             _lock: lock,
         })
@@ -324,6 +337,16 @@ impl Ground<'_> {
             settings: self.config.sign_in.clone(),
             mac: MacKey::new(self.root_key, Purpose::BindFlows),
         }
+    }
+
+    fn webhooks(&self) -> Result<Arc<Webhooks>, StartError> {
+        let webhooks = Webhooks::new(self.config, self.root_key, self.store.clone(), self.clock.clone());
+        Ok(Arc::new(webhooks.able_to_post().map_err(StartError::Webhooks)?))
+    }
+
+    fn relay(&self, metrics: &Metrics, webhooks: &Arc<Webhooks>) -> Relay {
+        let (events, issuer) = (self.config.events.clone(), self.config.token.issuer.clone());
+        Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks))
     }
 
     fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {

@@ -13,6 +13,7 @@ macro_rules! section {
 
 mod claims;
 mod cookies;
+mod events;
 mod identity;
 mod limits;
 mod notify;
@@ -27,12 +28,14 @@ mod tests;
 mod tls;
 mod url;
 mod web;
+mod webhooks;
 
 use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
+pub use self::events::Events;
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
@@ -43,6 +46,7 @@ use self::source::{DEFAULTS, Settings};
 pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
 pub use self::web::Web;
+pub use self::webhooks::Webhooks;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -83,6 +87,8 @@ pub struct Config {
     pub limits: Limits,
     pub notify: Notify,
     pub identity: Identity,
+    pub events: Events,
+    pub webhooks: Webhooks,
     pub purge: Purge,
     pub log: Log,
     pub telemetry: Telemetry,

@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, notify, password, sign_in, telemetry, tls, web,
+    SessionConfig, Token, cookies, events, identity, limits, notify, password, sign_in, telemetry, tls, web, webhooks,
 };
 use crate::root_key::RootKey;
 
@@ -36,6 +36,8 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let limits = limits::read(s);
     let identity = identity::read(s);
     let notify = notify::read(s);
+    let events = events::read(s);
+    let webhooks = webhooks::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     let telemetry = telemetry::read(s);
@@ -61,6 +63,8 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         limits: limits?,
         notify: notify?,
         identity: identity?,
+        events: events?,
+        webhooks: webhooks?,
         purge: purge?,
         log: log?,
         telemetry: telemetry?,

@@ -1,7 +1,12 @@
-//! What a node does by itself: it keeps its memory in step, rotates keys, deletes what has expired, and looks after its health.
+//! What a node does by itself: it keeps its memory in step, relays events, rotates keys, deletes what has expired, and
+//! looks after its health.
 
 mod follow;
+mod lease;
+mod relay;
 mod watch;
+
+pub use self::lease::Lease;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +32,7 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     jobs.spawn(shutdown.clone().ends(follow::listen(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(rotate(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(purge_regularly(Arc::clone(app))));
+    relay::start(&mut jobs, app, shutdown);
     jobs.spawn(watch::watch(Arc::clone(app), health.clone(), Arc::clone(state), shutdown.clone()));
     jobs
 }

@@ -1,6 +1,7 @@
 //! What the service counts about itself, served in Prometheus' text form: a file for each area. Each figure has one method that
 //! counts it, so that names and labels stand in this room alone. No label ever names a person.
 
+mod event;
 mod guard;
 mod message;
 mod node;
@@ -35,6 +36,7 @@ pub type Snapshot = Vec<snapshot::MetricFamily>;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    event: event::Figures,
     guard: guard::Figures,
     message: message::Figures,
     node: node::Figures,
@@ -46,13 +48,14 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("countersign");
+        let event = event::Figures::register(&mut registry);
         let guard = guard::Figures::register(&mut registry);
         let message = message::Figures::register(&mut registry);
         let node = node::Figures::register(&mut registry);
         let rpc = rpc::Figures::register(&mut registry);
         let sign_in = sign_in::Figures::register(&mut registry);
         let token = token::Figures::register(&mut registry);
-        Self { registry: Arc::new(registry), guard, message, node, rpc, sign_in, token }
+        Self { registry: Arc::new(registry), event, guard, message, node, rpc, sign_in, token }
     }
 }
 

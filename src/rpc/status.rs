@@ -3,6 +3,7 @@
 
 mod owner;
 mod token;
+mod webhook;
 
 use std::time::Duration;
 

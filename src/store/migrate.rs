@@ -12,6 +12,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
     (2, "accounts", include_str!("../../migrations/0002_accounts.sql")),
     (3, "certificates", include_str!("../../migrations/0003_certificates.sql")),
+    (4, "outbox", include_str!("../../migrations/0004_outbox.sql")),
+    (5, "webhooks", include_str!("../../migrations/0005_webhooks.sql")),
 ];
 
 /// Why the database could not be brought to its shape.
@@ -41,10 +43,12 @@ impl Store {
 
     fn migrations(&self) -> Vec<Migration> {
         let translate = |sql: &'static str| match self {
-            Self::Postgres(_) => Cow::Borrowed(sql),
-            Self::Sqlite(_) => Cow::Owned(
-                sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT").replace(" COLLATE \"C\"", ""),
-            ),
+            Self::Postgres(_) => without_part_of("SQLite", sql),
+            Self::Sqlite(_) => {
+                let sql = without_part_of("PostgreSQL", sql);
+                let sql = sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT");
+                Cow::Owned(sql.replace(" COLLATE \"C\"", ""))
+            }
         };
         MIGRATIONS
             .iter()
@@ -54,6 +58,24 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// A migration without what only the other database understands: what stands between `-- only NAME:` and the next line of
+/// that kind, or `-- both again:`.
+fn without_part_of<'s>(other: &str, sql: &'s str) -> Cow<'s, str> {
+    if !sql.contains("\n-- only ") {
+        return Cow::Borrowed(sql);
+    }
+    let mut is_ours = true;
+    let ours = sql.lines().filter(|line| {
+        if let Some(name) = line.strip_prefix("-- only ") {
+            is_ours = name.trim_end_matches(':') != other;
+        } else if *line == "-- both again:" {
+            is_ours = true;
+        }
+        is_ours
+    });
+    Cow::Owned(ours.collect::<Vec<_>>().join("\n"))
 }
 
 /// On a connection of its own, without the bound that requests have: a change to a large table takes its time, and so does

@@ -37,3 +37,5 @@ mod session;
 mod telemetry;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod webhooks;

@@ -7,24 +7,28 @@ use std::path::{Path, PathBuf};
 /// What each room may use of the others. What is not here may not be used.
 const ROOMS: &[(&str, &str)] = &[
     ("main", "cli"),
-    ("cli", "app clock config identity jobs model proto random root_key secret server shutdown store telemetry token"),
+    (
+        "cli",
+        "app clock config events identity jobs model proto random root_key secret server shutdown store telemetry token",
+    ),
     ("server", "app config health http jobs model rpc shutdown"),
-    ("jobs", "app cache clock config health model rpc shutdown store token"),
+    ("jobs", "app cache clock config events health model random rpc shutdown store token"),
     ("http", "app config cors gateway health identity model session store token"),
     (
         "rpc",
-        "app cache clock config connect cors credential gateway guard health identity metrics model notify proto random secret session store telemetry token",
+        "app cache clock config connect cors credential events gateway guard health identity metrics model notify proto random secret session store telemetry token",
     ),
     ("gateway", "token"),
     ("health", "app"),
     (
         "app",
-        "cache clock config connect credential guard identity metrics model notify root_key secret session store token",
+        "cache clock config connect credential events guard identity metrics model notify root_key secret session store token",
     ),
+    ("events", "breaker clock config connect metrics model random root_key seal secret signature store"),
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),
     ("credential", "cache clock config guard metrics model notify random root_key secret store"),
-    ("token", "cache clock config metrics model random root_key secret store"),
+    ("token", "cache clock config metrics model random root_key seal secret store"),
     ("guard", "cache clock config metrics model root_key"),
     ("notify", "breaker clock config metrics model random secret signature telemetry"),
     ("connect", "breaker clock config metrics model random secret signature telemetry"),
@@ -35,6 +39,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("cors", "config"),
     ("config", "model root_key secret"),
     ("root_key", "random secret"),
+    ("seal", "random secret"),
     ("model", "random secret"),
     ("proto", ""),
     ("signature", "secret"),
@@ -73,7 +78,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("opentelemetry_proto", "telemetry"),
     ("tracing_opentelemetry", "telemetry"),
     ("tracing_subscriber", "telemetry"),
-    ("reqwest", "notify connect"),
+    ("reqwest", "notify connect events"),
     ("clap", "cli"),
 ];
 

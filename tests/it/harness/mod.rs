@@ -317,6 +317,17 @@ impl TestApp {
         }
     }
 
+    /// Waits until nothing waits in the outbox.
+    pub(crate) async fn collected(&self) {
+        for _ in 0..3_000 {
+            if self.rows("events WHERE outbox_seq IS NOT NULL").await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("events stay in the outbox");
+    }
+
     /// Starts the installation anew with one more setting, as one node.
     pub(crate) async fn restart_with(&mut self, name: &str, value: &str) {
         for node in self.nodes.drain(..) {
