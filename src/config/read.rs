@@ -8,7 +8,7 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, events, identity, limits, notify, password, sign_in, tls, web,
+    SessionConfig, Token, cookies, events, identity, limits, nextcloud, notify, password, sign_in, tls, web,
 };
 use crate::root_key::RootKey;
 
@@ -37,6 +37,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let identity = identity::read(s);
     let notify = notify::read(s);
     let events = events::read(s);
+    let nextcloud = nextcloud::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     Some(Config {
@@ -62,6 +63,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         notify: notify?,
         identity: identity?,
         events: events?,
+        nextcloud: nextcloud?,
         purge: purge?,
         log: log?,
     })
@@ -171,6 +173,7 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     identity::check(config, s);
     password::check(&config.password, config.profile, s);
     notify::check(config, s);
+    nextcloud::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());
