@@ -24,6 +24,8 @@ pub enum Purpose {
     HashNationalIds,
     /// Yields API keys that a repeated request must be answered with again.
     DeriveApiKeys,
+    /// Yields the first passwords of users that are created in a Nextcloud.
+    DeriveCloudPasswords,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Self::BindFlows => b"countersign/1/bind-flows",
             Self::HashNationalIds => b"countersign/1/hash-national-ids",
             Self::DeriveApiKeys => b"countersign/1/derive-api-keys",
+            Self::DeriveCloudPasswords => b"countersign/1/derive-cloud-passwords",
         }
     }
 }

@@ -5,9 +5,11 @@
 mod catalogue;
 mod deliver;
 mod destination;
+mod nextcloud;
 mod relay;
 
 pub use self::catalogue::Envelope;
 pub use self::deliver::{Batch, Limits};
 pub use self::destination::{Destination, Failure};
+pub use self::nextcloud::Cloud;
 pub use self::relay::Relay;

@@ -65,10 +65,7 @@ impl CloudError {
     pub(super) fn of_stranger(status: u16) -> Self {
         let code = Some(i64::from(status));
         match status {
-            401 => Self::away(
-                "does not accept this service: check nextcloud.username and nextcloud.password",
-                code,
-            ),
+            401 => Self::away("does not accept this service: check nextcloud.username and nextcloud.password", code),
             403 => Self::away("does not let this service in: check what stands in front of it", code),
             404 | 405 | 410 => Self::away("is not there: check nextcloud.url", code),
             500..=599 => Self::away("failed", code),

@@ -185,7 +185,9 @@ impl Nextcloud {
             Said::Code(code @ 104) => refused("has not all the groups of nextcloud.groups", code),
             Said::Code(code @ (105 | 106)) => refused("does not let this service put users into their groups", code),
             Said::Code(code @ 107) => refused("has rules that the new user or its password does not meet", code),
-            Said::Code(code @ (108 | 110)) => refused("wants a mail address for each user: see nextcloud.send_email", code),
+            Said::Code(code @ (108 | 110)) => {
+                refused("wants a mail address for each user: see nextcloud.send_email", code)
+            }
             Said::Code(code) => refused("has not created the user", code),
         }
     }
@@ -235,10 +237,9 @@ impl Nextcloud {
                 // There is something of that name already (RFC 4918 §9.3.1).
                 405 => Ok(Folder::There),
                 401 => Ok(Folder::Locked),
-                status => Err(CloudError::of_status(status).unwrap_or_else(|| {
-                    CloudError::refused("has not made the user's folder", i64::from(status))
-                })
-                .until(answer.retry_after)),
+                status => Err(CloudError::of_status(status)
+                    .unwrap_or_else(|| CloudError::refused("has not made the user's folder", i64::from(status)))
+                    .until(answer.retry_after)),
             });
             if made.await? == Folder::Locked {
                 return Ok(Folder::Locked);
