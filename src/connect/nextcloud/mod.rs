@@ -233,9 +233,8 @@ impl Nextcloud {
             path.push(name);
             let request = Request { user: id, password, method: mkcol(), path: &path, form: &[], is_ocs: false };
             let made = self.ask(&request, |answer| match answer.status {
-                201 => Ok(Folder::There),
-                // There is something of that name already (RFC 4918 §9.3.1).
-                405 => Ok(Folder::There),
+                // It is new, or there is something of that name already (RFC 4918 §9.3.1).
+                201 | 405 => Ok(Folder::There),
                 401 => Ok(Folder::Locked),
                 status => Err(CloudError::of_status(status)
                     .unwrap_or_else(|| CloudError::refused("has not made the user's folder", i64::from(status)))

@@ -18,7 +18,7 @@ async fn nothing_is_lost_while_it_is_away(backend: Backend) {
     let known = verified(&app, 1).await;
     settled(&app).await;
     outside.cloud.leave().await;
-    let (span, people) = (Duration::from_millis(1_000) * u32::try_from(figure(30, 3)).unwrap(), 20);
+    let (span, people) = (Duration::from_secs(1) * u32::try_from(figure(30, 3)).unwrap(), 20);
     let began = Instant::now();
     let mut all = Vec::new();
     for n in 0..people {

@@ -222,7 +222,7 @@ async fn answer(
             let half = [Ok(Bytes::from_static(b"{\"ocs\":")), Err(std::io::Error::other("cut"))];
             Body::from_stream(futures_util::stream::iter(half)).into_response()
         }
-        Some(Mood::Code(status, code)) => (with_status(status), axum::Json(envelope(code, json!([])))).into_response(),
+        Some(Mood::Code(status, code)) => (with_status(status), axum::Json(envelope(code, &json!([])))).into_response(),
     }
 }
 
@@ -242,7 +242,7 @@ fn credentials(call: &Call) -> Option<(String, String)> {
     pair.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
-fn envelope(code: i64, data: Value) -> Value {
+fn envelope(code: i64, data: &Value) -> Value {
     let is_fine = (200..300).contains(&code);
     json!({ "ocs": {
         "meta": { "status": if is_fine { "ok" } else { "failure" }, "statuscode": code, "message": "پیام برای مردم" },
@@ -251,7 +251,7 @@ fn envelope(code: i64, data: Value) -> Value {
 }
 
 /// An answer of the API: the code in the body, and the status that version 2 makes of it.
-fn said(code: i64, data: Value) -> (StatusCode, axum::Json<Value>) {
+fn said(code: i64, data: &Value) -> (StatusCode, axum::Json<Value>) {
     let status = match code {
         997 => 401,
         998 => 404,
@@ -263,7 +263,7 @@ fn said(code: i64, data: Value) -> (StatusCode, axum::Json<Value>) {
 }
 
 fn api(state: &Shared, call: &Call, rest: &[&str], query: &str) -> (StatusCode, axum::Json<Value>) {
-    let plain = |code| said(code, json!([]));
+    let plain = |code| said(code, &json!([]));
     assert!(query.split('&').any(|pair| pair == "format=json"), "it would answer in XML: {query}");
     if call.headers.get("ocs-apirequest").is_none_or(|value| value != "true") {
         return plain(412);
@@ -280,7 +280,7 @@ fn api(state: &Shared, call: &Call, rest: &[&str], query: &str) -> (StatusCode, 
             let limit =
                 query.split('&').find_map(|pair| pair.strip_prefix("limit=")?.parse().ok()).unwrap_or(usize::MAX);
             let names: Vec<_> = std::iter::once(ADMIN.to_owned()).chain(users.keys().cloned()).take(limit).collect();
-            said(200, json!({ "users": names }))
+            said(200, &json!({ "users": names }))
         }
         ("POST", ["users"]) => {
             let groups: BTreeSet<_> =
@@ -316,7 +316,7 @@ fn api(state: &Shared, call: &Call, rest: &[&str], query: &str) -> (StatusCode, 
                 last_login: 0,
             };
             users.insert(id.clone(), user);
-            said(200, json!({ "id": id }))
+            said(200, &json!({ "id": id }))
         }
         (method, ["users", id, below @ ..]) => {
             let Some(user) = users.get_mut(*id) else {
@@ -326,7 +326,7 @@ fn api(state: &Shared, call: &Call, rest: &[&str], query: &str) -> (StatusCode, 
             match (method, below) {
                 ("GET", []) => said(
                     200,
-                    json!({
+                    &json!({
                         "enabled": user.enabled, "id": id, "lastLogin": user.last_login, "email": user.email,
                         "displayname": user.display_name, "display-name": user.display_name, "groups": user.groups,
                         "quota": { "free": 1, "used": 0, "quota": user.quota }, "language": "en", "backend": "Database",
