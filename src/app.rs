@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
-use crate::events::Relay;
 use crate::events::webhooks::{PostError, Webhooks};
+use crate::events::{Cloud, Destination, Relay};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
@@ -346,7 +346,16 @@ impl Ground<'_> {
 
     fn relay(&self, metrics: &Metrics, webhooks: &Arc<Webhooks>) -> Relay {
         let (events, issuer) = (self.config.events.clone(), self.config.token.issuer.clone());
-        Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks))
+        let relay =
+            Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks));
+        let nextcloud = self.config.nextcloud.enabled.then(|| self.nextcloud());
+        nextcloud.into_iter().fold(relay, Relay::with)
+    }
+
+    fn nextcloud(&self) -> Destination {
+        let passwords = MacKey::new(self.root_key, Purpose::DeriveCloudPasswords);
+        let settings = self.config.nextcloud.clone();
+        Destination::Nextcloud(Cloud::new(settings, self.store.clone(), self.clock.clone(), passwords).into())
     }
 
     fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {

@@ -28,6 +28,8 @@ pub enum Purpose {
     SealWebhookSecrets,
     /// Yields secrets of webhooks that a repeated request must be answered with again.
     DeriveWebhookSecrets,
+    /// Yields the first passwords of users that are created in a Nextcloud.
+    DeriveCloudPasswords,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::DeriveApiKeys => b"countersign/1/derive-api-keys",
             Self::SealWebhookSecrets => b"countersign/1/seal-webhook-secrets",
             Self::DeriveWebhookSecrets => b"countersign/1/derive-webhook-secrets",
+            Self::DeriveCloudPasswords => b"countersign/1/derive-cloud-passwords",
         }
     }
 }

@@ -16,6 +16,7 @@ mod cookies;
 mod events;
 mod identity;
 mod limits;
+mod nextcloud;
 mod notify;
 mod password;
 mod read;
@@ -38,6 +39,7 @@ pub use self::cookies::{Cookies, SameSite};
 pub use self::events::Events;
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
+pub use self::nextcloud::{DisplayName, Nextcloud, OnDeletion, UserIdPattern};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
@@ -89,6 +91,7 @@ pub struct Config {
     pub identity: Identity,
     pub events: Events,
     pub webhooks: Webhooks,
+    pub nextcloud: Nextcloud,
     pub purge: Purge,
     pub log: Log,
     pub telemetry: Telemetry,

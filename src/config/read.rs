@@ -8,7 +8,8 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, events, identity, limits, notify, password, sign_in, telemetry, tls, web, webhooks,
+    SessionConfig, Token, cookies, events, identity, limits, nextcloud, notify, password, sign_in, telemetry, tls, web,
+    webhooks,
 };
 use crate::root_key::RootKey;
 
@@ -38,6 +39,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let notify = notify::read(s);
     let events = events::read(s);
     let webhooks = webhooks::read(s);
+    let nextcloud = nextcloud::read(s);
     let purge = self::purge(s);
     let log = self::log(s);
     let telemetry = telemetry::read(s);
@@ -65,6 +67,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         identity: identity?,
         events: events?,
         webhooks: webhooks?,
+        nextcloud: nextcloud?,
         purge: purge?,
         log: log?,
         telemetry: telemetry?,
@@ -176,6 +179,7 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     password::check(&config.password, config.profile, s);
     notify::check(config, s);
     telemetry::check(config, s);
+    nextcloud::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());

@@ -2,9 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::Envelope;
 use super::deliver::Limits;
 use super::webhooks::Post;
+use super::{Cloud, Envelope};
 use crate::model::KindFilter;
 
 /// One that gets events.
@@ -12,6 +12,8 @@ use crate::model::KindFilter;
 pub enum Destination {
     /// An endpoint of others.
     Webhook(Post),
+    /// A Nextcloud.
+    Nextcloud(Box<Cloud>),
 }
 
 /// Why an event did not arrive. The words go into the log and the database: they hold no secrets.
@@ -42,6 +44,7 @@ impl Destination {
     pub fn name(&self) -> &str {
         match self {
             Self::Webhook(post) => post.name(),
+            Self::Nextcloud(_) => "nextcloud",
         }
     }
 
@@ -50,6 +53,7 @@ impl Destination {
     pub fn label(&self) -> &str {
         match self {
             Self::Webhook(post) => post.label(),
+            Self::Nextcloud(_) => "nextcloud",
         }
     }
 
@@ -58,6 +62,7 @@ impl Destination {
     pub fn kinds(&self) -> &KindFilter {
         match self {
             Self::Webhook(post) => post.kinds(),
+            Self::Nextcloud(cloud) => cloud.kinds(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Destination {
     pub fn limits(&self) -> Limits {
         match self {
             Self::Webhook(post) => post.limits(),
+            Self::Nextcloud(cloud) => cloud.limits(),
         }
     }
 
@@ -73,6 +79,7 @@ impl Destination {
     pub async fn deliver(&self, event: &Envelope) -> Result<(), Failure> {
         match self {
             Self::Webhook(post) => post.deliver(event).await,
+            Self::Nextcloud(cloud) => cloud.deliver(event).await,
         }
     }
 }

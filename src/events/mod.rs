@@ -5,10 +5,12 @@
 mod catalogue;
 mod deliver;
 mod destination;
+mod nextcloud;
 mod relay;
 pub mod webhooks;
 
 pub use self::catalogue::Envelope;
 pub use self::deliver::{Batch, Limits, Waits};
 pub use self::destination::{Destination, Failure};
+pub use self::nextcloud::Cloud;
 pub use self::relay::Relay;

@@ -56,6 +56,13 @@ impl Relay {
         Self { store, clock, metrics, settings, source, destinations, webhooks, endpoints, collected: Notify::new() }
     }
 
+    /// The same with one more who gets events.
+    #[must_use]
+    pub fn with(mut self, destination: Destination) -> Self {
+        self.destinations.push(Arc::new(destination));
+        self
+    }
+
     /// Everybody who gets events, as far as this node knows.
     #[must_use]
     pub fn destinations(&self) -> Vec<Arc<Destination>> {

@@ -1,6 +1,7 @@
 //! What a node does by itself: it keeps its memory in step, relays events, rotates keys, deletes what has expired, and
 //! looks after its health.
 
+mod block;
 mod follow;
 mod lease;
 mod relay;
@@ -33,6 +34,7 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     jobs.spawn(shutdown.clone().ends(rotate(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(purge_regularly(Arc::clone(app))));
     relay::start(&mut jobs, app, shutdown);
+    jobs.spawn(shutdown.clone().ends(block::lift_regularly(Arc::clone(app))));
     jobs.spawn(watch::watch(Arc::clone(app), health.clone(), Arc::clone(state), shutdown.clone()));
     jobs
 }

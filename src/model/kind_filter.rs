@@ -42,6 +42,13 @@ impl KindFilter {
     }
 }
 
+/// Those, and no others.
+impl FromIterator<EventKind> for KindFilter {
+    fn from_iter<I: IntoIterator<Item = EventKind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().map(|kind| kind.as_str().to_owned()).collect())
+    }
+}
+
 /// With commas between, as it is stored.
 impl fmt::Display for KindFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

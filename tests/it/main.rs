@@ -30,6 +30,8 @@ mod life;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod nextcloud;
+#[cfg(test)]
 mod password;
 #[cfg(test)]
 mod session;

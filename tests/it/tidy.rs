@@ -57,7 +57,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("tonic_reflection", "rpc"),
     ("tonic_types", "rpc cli"),
     ("tonic_web", "rpc"),
-    ("form_urlencoded", "http"),
+    ("form_urlencoded", "http connect"),
     ("tower", "rpc server cli"),
     ("axum", "http server"),
     ("rustls", "cache server cli"),
