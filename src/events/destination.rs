@@ -1,12 +1,15 @@
 //! Who gets events, and how a delivery can fail.
 
-use super::Envelope;
 use super::deliver::Limits;
+use super::{Broker, Envelope};
 use crate::model::KindFilter;
 
 /// One that gets events.
 #[derive(Debug)]
-pub enum Destination {}
+pub enum Destination {
+    /// A RabbitMQ.
+    Broker(Broker),
+}
 
 /// Why an event did not arrive. The words go into the log and the database: they hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,31 +28,40 @@ pub enum Failure {
 impl Destination {
     /// What it is called in `deliveries`, in the log and in commands.
     #[must_use]
-    pub fn name(&self) -> &str {
-        match *self {}
+    pub const fn name(&self) -> &str {
+        match self {
+            Self::Broker(_) => "rabbitmq",
+        }
     }
 
     /// What it is called in figures.
     #[must_use]
-    pub fn label(&self) -> &str {
-        match *self {}
+    pub const fn label(&self) -> &str {
+        match self {
+            Self::Broker(_) => "rabbitmq",
+        }
     }
 
     /// Which kinds of events it wants.
     #[must_use]
-    pub fn kinds(&self) -> &KindFilter {
-        match *self {}
+    pub const fn kinds(&self) -> &KindFilter {
+        match self {
+            Self::Broker(broker) => broker.kinds(),
+        }
     }
 
     /// How it is to be treated.
     #[must_use]
-    pub fn limits(&self) -> Limits {
-        match *self {}
+    pub const fn limits(&self) -> Limits {
+        match self {
+            Self::Broker(_) => Broker::limits(),
+        }
     }
 
     /// Delivers one event. Returns once the destination has taken it over, within a bounded time.
-    #[expect(clippy::unused_async, reason = "every destination there is awaits something")]
-    pub async fn deliver(&self, _event: &Envelope) -> Result<(), Failure> {
-        match *self {}
+    pub async fn deliver(&self, event: &Envelope) -> Result<(), Failure> {
+        match self {
+            Self::Broker(broker) => broker.deliver(event).await,
+        }
     }
 }

@@ -5,9 +5,11 @@
 mod catalogue;
 mod deliver;
 mod destination;
+mod rabbitmq;
 mod relay;
 
 pub use self::catalogue::Envelope;
 pub use self::deliver::{Batch, Limits};
 pub use self::destination::{Destination, Failure};
+pub use self::rabbitmq::Broker;
 pub use self::relay::Relay;

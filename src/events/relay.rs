@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::deliver::{Batch, Ground, deliver_batch};
-use super::{Destination, Envelope, Failure, Limits};
+use super::{Broker, Destination, Envelope, Failure, Limits};
 use crate::clock::Clock;
 use crate::config;
 use crate::metrics::Metrics;
@@ -40,7 +40,9 @@ impl Relay {
     /// A relay. `source` is who tells: the issuer of this installation's tokens.
     #[must_use]
     pub fn new(store: Store, clock: Clock, metrics: Metrics, settings: config::Events, source: String) -> Self {
-        Self { store, clock, metrics, settings, source, destinations: Vec::new(), collected: Notify::new() }
+        let broker = settings.rabbitmq.clone().map(|settings| Destination::Broker(Broker::new(settings)));
+        let destinations = broker.into_iter().map(Arc::new).collect();
+        Self { store, clock, metrics, settings, source, destinations, collected: Notify::new() }
     }
 
     /// Everybody who gets events.

@@ -65,6 +65,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("bcrypt", "credential"),
     ("scrypt", "credential"),
     ("rustix", "credential"),
+    ("lapin", "events"),
     ("lettre", "notify"),
     ("minijinja", "notify"),
     ("prometheus_client", "metrics"),

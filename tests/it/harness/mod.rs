@@ -10,6 +10,7 @@ pub(crate) mod database;
 mod figure;
 mod node;
 mod program;
+mod rabbitmq;
 mod redis;
 mod wire;
 
@@ -34,6 +35,7 @@ pub(crate) use self::certificates::{Authority, Certified};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
 pub(crate) use self::program::Program;
+pub(crate) use self::rabbitmq::OwnRabbit;
 pub(crate) use self::redis::{Fall, OwnCluster, OwnRedis, OwnSentinel};
 pub(crate) use self::wire::Wire;
 
