@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
-pub use self::events::Events;
+pub use self::events::{Events, RabbitMq};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::nextcloud::{DisplayName, Nextcloud, OnDeletion, UserIdPattern};

@@ -12,6 +12,7 @@ const NAMESPACE: &str = "countersign.v1.";
 #[derive(Clone, Debug)]
 pub struct Envelope {
     event: Event,
+    event_type: String,
     json: Vec<u8>,
 }
 
@@ -20,11 +21,12 @@ impl Envelope {
     #[must_use]
     pub fn new(event: Event, source: &str) -> Self {
         let kind = event.kind.parse::<EventKind>().ok();
+        let event_type = format!("{NAMESPACE}{}", event.kind);
         let mut told = json!({
             "specversion": "1.0",
             "id": event.id,
             "source": source,
-            "type": format!("{NAMESPACE}{}", event.kind),
+            "type": event_type,
             "time": event.at.to_rfc3339_opts(SecondsFormat::Micros, true),
             "datacontenttype": "application/json",
             "data": data(kind, &event),
@@ -36,13 +38,19 @@ impl Envelope {
         if let Some(kind) = kind {
             told["dataschema"] = json!(format!("proto:{NAMESPACE}{}", message(kind)));
         }
-        Self { json: told.to_string().into_bytes(), event }
+        Self { json: told.to_string().into_bytes(), event_type, event }
     }
 
     /// What is told.
     #[must_use]
     pub const fn event(&self) -> &Event {
         &self.event
+    }
+
+    /// The type that it has as a CloudEvent.
+    #[must_use]
+    pub fn event_type(&self) -> &str {
+        &self.event_type
     }
 
     /// The CloudEvent, as JSON.
@@ -52,35 +60,10 @@ impl Envelope {
     }
 }
 
-/// The message of `events.proto` that tells of a kind.
-const fn message(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::AccountCreated => "AccountCreated",
-        EventKind::AccountUpdated => "AccountUpdated",
-        EventKind::IdentifierChanged => "AccountIdentifierChanged",
-        EventKind::PasswordChanged => "AccountPasswordChanged",
-        EventKind::IdentityVerified => "AccountIdentityVerified",
-        EventKind::AccountBlocked => "AccountBlocked",
-        EventKind::AccountUnblocked => "AccountUnblocked",
-        EventKind::AccountDeleted => "AccountDeleted",
-        EventKind::AccountImported => "AccountImported",
-        EventKind::AccountTokensRevoked => "AccountTokensRevoked",
-        EventKind::SessionCreated => "SessionCreated",
-        EventKind::SessionEnded => "SessionEnded",
-        EventKind::RefreshTokenReused => "SessionRefreshTokenReused",
-        EventKind::TokenRevoked => "TokenRevoked",
-        EventKind::CallerCreated => "CallerCreated",
-        EventKind::CallerKeyRotated => "CallerKeyRotated",
-        EventKind::CallerDeleted => "CallerDeleted",
-        EventKind::SigningKeyChanged => "SigningKeyChanged",
-        EventKind::WebhookCreated => "WebhookCreated",
-        EventKind::WebhookSecretRotated => "WebhookSecretRotated",
-        EventKind::WebhookDisabled => "WebhookDisabled",
-        EventKind::WebhookEnabled => "WebhookEnabled",
-        EventKind::WebhookDeleted => "WebhookDeleted",
-        EventKind::DeliveriesReplayed => "DeliveriesReplayed",
-        EventKind::Purged => "StoragePurged",
-    }
+/// The message of `events.proto` that tells of a kind: `account.created` is `AccountCreated`.
+fn message(kind: EventKind) -> String {
+    let words = kind.as_str().split(['.', '_']);
+    words.map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect()
 }
 
 /// That message in proto3's JSON. An event's word of detail is told only where this service chose it: an operator's own

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::deliver::Limits;
 use super::webhooks::Post;
-use super::{Cloud, Envelope};
+use super::{Broker, Cloud, Envelope};
 use crate::model::KindFilter;
 
 /// One that gets events.
@@ -14,6 +14,8 @@ pub enum Destination {
     Webhook(Post),
     /// A Nextcloud.
     Nextcloud(Box<Cloud>),
+    /// A RabbitMQ.
+    Broker(Broker),
 }
 
 /// Why an event did not arrive. The words go into the log and the database: they hold no secrets.
@@ -45,6 +47,7 @@ impl Destination {
         match self {
             Self::Webhook(post) => post.name(),
             Self::Nextcloud(_) => "nextcloud",
+            Self::Broker(_) => "rabbitmq",
         }
     }
 
@@ -54,6 +57,7 @@ impl Destination {
         match self {
             Self::Webhook(post) => post.label(),
             Self::Nextcloud(_) => "nextcloud",
+            Self::Broker(_) => "rabbitmq",
         }
     }
 
@@ -63,6 +67,7 @@ impl Destination {
         match self {
             Self::Webhook(post) => post.kinds(),
             Self::Nextcloud(cloud) => cloud.kinds(),
+            Self::Broker(broker) => broker.kinds(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Destination {
         match self {
             Self::Webhook(post) => post.limits(),
             Self::Nextcloud(cloud) => cloud.limits(),
+            Self::Broker(_) => Broker::limits(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Destination {
         match self {
             Self::Webhook(post) => post.deliver(event).await,
             Self::Nextcloud(cloud) => cloud.deliver(event).await,
+            Self::Broker(broker) => broker.deliver(event).await,
         }
     }
 }

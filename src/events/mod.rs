@@ -6,6 +6,7 @@ mod catalogue;
 mod deliver;
 mod destination;
 mod nextcloud;
+mod rabbitmq;
 mod relay;
 pub mod webhooks;
 
@@ -13,4 +14,5 @@ pub use self::catalogue::Envelope;
 pub use self::deliver::{Batch, Limits, Waits};
 pub use self::destination::{Destination, Failure};
 pub use self::nextcloud::Cloud;
+pub use self::rabbitmq::Broker;
 pub use self::relay::Relay;

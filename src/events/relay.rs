@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::deliver::{Batch, Ground, deliver_batch};
 use super::webhooks::Webhooks;
-use super::{Destination, Envelope, Failure, Limits};
+use super::{Broker, Destination, Envelope, Failure, Limits};
 use crate::clock::Clock;
 use crate::config;
 use crate::metrics::Metrics;
@@ -52,7 +52,8 @@ impl Relay {
         source: String,
         webhooks: Arc<Webhooks>,
     ) -> Self {
-        let (destinations, endpoints) = (Vec::new(), ArcSwap::default());
+        let broker = settings.rabbitmq.clone().map(|settings| Destination::Broker(Broker::new(settings)));
+        let (destinations, endpoints) = (broker.into_iter().map(Arc::new).collect(), ArcSwap::default());
         Self { store, clock, metrics, settings, source, destinations, webhooks, endpoints, collected: Notify::new() }
     }
 

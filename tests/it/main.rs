@@ -18,6 +18,9 @@ mod contracts;
 mod demo;
 #[cfg(test)]
 mod deploy;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fault;
 #[cfg(test)]
 mod gateway;

@@ -69,6 +69,7 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("bcrypt", "credential"),
     ("scrypt", "credential"),
     ("rustix", "credential"),
+    ("lapin", "events"),
     ("lettre", "notify"),
     ("minijinja", "notify"),
     ("prometheus_client", "metrics"),

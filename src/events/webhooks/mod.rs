@@ -134,7 +134,7 @@ impl Webhooks {
             let endpoint = Endpoint { secrets: secrets.filter_map(|secret| self.open(secret).ok()).collect(), webhook };
             let same = before.iter().find(|before| match before.as_ref() {
                 Destination::Webhook(post) => post.is_to(&endpoint),
-                Destination::Nextcloud(_) => false,
+                Destination::Broker(_) | Destination::Nextcloud(_) => false,
             });
             let made = || Arc::new(Destination::Webhook(Post::new(endpoint.clone(), Arc::clone(means))));
             same.map_or_else(made, Arc::clone)

@@ -11,6 +11,7 @@ mod figure;
 mod node;
 mod postgres;
 mod program;
+mod rabbitmq;
 mod redis;
 mod wire;
 
@@ -37,6 +38,7 @@ pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
 pub(crate) use self::postgres::{End, OwnPostgres};
 pub(crate) use self::program::Program;
+pub(crate) use self::rabbitmq::OwnRabbit;
 pub(crate) use self::redis::{Fall, OwnCluster, OwnRedis, OwnSentinel};
 pub(crate) use self::wire::Wire;
 
