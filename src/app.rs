@@ -1,5 +1,7 @@
 //! The service put together: everything that all requests share, opened in the order in which one needs the other.
 
+mod figures;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -10,6 +12,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
 use crate::credential::{Codes, Passwords, Resets};
+use crate::events::webhooks::{PostError, Webhooks};
+use crate::events::{Cloud, Destination, Relay};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
@@ -57,6 +61,8 @@ pub struct App {
     pub access: Arc<AccessTokens>,
     /// Services and gateways.
     pub callers: Callers,
+    /// Endpoints that events are posted to.
+    pub webhooks: Arc<Webhooks>,
     /// People.
     pub accounts: Accounts,
     /// The same people, with a proof in hand.
@@ -79,6 +85,8 @@ pub struct App {
     pub nudge: Nudge,
     /// What keeps the installation in order.
     pub upkeep: Arc<Upkeep>,
+    /// The way of events out.
+    pub relay: Arc<Relay>,
     _lock: FileLock,
 }
 
@@ -114,6 +122,9 @@ pub enum StartError {
     /// Messages cannot be sent.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// Nothing can be posted to endpoints of others.
+    #[error("events cannot be posted to webhooks: {0}")]
+    Webhooks(#[source] PostError),
     /// The identity provider cannot be asked.
     #[error(transparent)]
     IdentityProvider(#[from] connect::SetupError),
@@ -134,6 +145,7 @@ impl App {
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = store(&config).await?;
+        let clock = shared(clock, &store).await?;
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
         // What introspection stands on must not queue behind a flood of sign-ins.
@@ -172,6 +184,7 @@ impl App {
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
         let ground = Ground { config: &config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+        let webhooks = ground.webhooks()?;
         let codes = ground.codes(&guard, &notifier);
         let sessions = Sessions {
             store: store.clone(),
@@ -189,6 +202,7 @@ impl App {
             open_registration: config.accounts.open_registration,
         };
         let flows = ground.flows(&sessions);
+        let relay = Arc::new(ground.relay(&metrics, &webhooks));
         let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
@@ -215,6 +229,7 @@ impl App {
             revocations,
             access,
             callers,
+            webhooks,
             owners,
             departures,
             verifications,
@@ -222,6 +237,7 @@ impl App {
             codes,
             passwords,
             flows,
+            relay,
             sessions,
             nudge: Nudge::default(),
             upkeep: Arc::new(upkeep),
@@ -337,6 +353,25 @@ impl Ground<'_> {
         }
     }
 
+    fn webhooks(&self) -> Result<Arc<Webhooks>, StartError> {
+        let webhooks = Webhooks::new(self.config, self.root_key, self.store.clone(), self.clock.clone());
+        Ok(Arc::new(webhooks.able_to_post().map_err(StartError::Webhooks)?))
+    }
+
+    fn relay(&self, metrics: &Metrics, webhooks: &Arc<Webhooks>) -> Relay {
+        let (events, issuer) = (self.config.events.clone(), self.config.token.issuer.clone());
+        let relay =
+            Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks));
+        let nextcloud = self.config.nextcloud.enabled.then(|| self.nextcloud());
+        nextcloud.into_iter().fold(relay, Relay::with)
+    }
+
+    fn nextcloud(&self) -> Destination {
+        let passwords = MacKey::new(self.root_key, Purpose::DeriveCloudPasswords);
+        let settings = self.config.nextcloud.clone();
+        Destination::Nextcloud(Cloud::new(settings, self.store.clone(), self.clock.clone(), passwords).into())
+    }
+
     fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {
         Owners {
             store: self.store.clone(),
@@ -345,6 +380,14 @@ impl Ground<'_> {
             intents: MacKey::new(self.root_key, Purpose::DigestIntents),
             clock: self.clock.clone(),
         }
+    }
+}
+
+/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.
+async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
+    match clock {
+        Clock::System => Ok(store.time().await?.map_or(clock, Clock::kept)),
+        Clock::Kept(_) | Clock::Manual(_) => Ok(clock),
     }
 }
 

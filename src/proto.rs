@@ -97,4 +97,6 @@ redacted! {
     RevokeRequest
     CreateCallerResponse
     RotateCallerKeyResponse
+    CreateWebhookResponse
+    RotateWebhookSecretResponse
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its terminal")]
 
 mod account;
+mod delivery;
 mod demo;
 mod health;
 mod import;
@@ -10,6 +11,7 @@ mod operate;
 mod pinned;
 mod serve;
 mod verify;
+mod webhook;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -50,6 +52,12 @@ enum Command {
     /// Bring accounts over from elsewhere, with their password hashes. To repeat it does no harm.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// The endpoints that events are posted to.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
+    /// Events that have not arrived somewhere.
+    #[command(subcommand)]
+    Delivery(delivery::DeliveryCommand),
     /// The keys that sign access tokens.
     #[command(subcommand)]
     Keys(operate::KeysCommand),
@@ -98,6 +106,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(demo) => block_on(demo.run())?,
         Command::Migrate => block_on(operate::migrate(configuration()?))?,
         Command::Caller(command) => block_on(command.run(configuration()?))?,
+        Command::Delivery(command) => block_on(command.run(configuration()?))?,
+        Command::Webhook(command) => block_on(command.run(configuration()?))?,
         Command::Account(command) => block_on(command.run(configuration()?))?,
         Command::Keys(command) => block_on(command.run(configuration()?))?,
         Command::Import(command) => block_on(command.run(configuration()?))?,

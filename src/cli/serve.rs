@@ -11,9 +11,11 @@ use crate::shutdown::{self, Asked, Signals};
 use crate::telemetry;
 
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
-    telemetry::start(&config.log)?;
+    let mut telemetry = telemetry::start(&config.log, &config.telemetry)?;
     let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
     let app = Arc::new(App::open(config, Clock::System, None).await?);
+    let looked_at = Arc::downgrade(&app);
+    telemetry.send_figures(move || looked_at.upgrade().map(|app| app.snapshot()));
     let (trigger, view) = shutdown::channel();
     // Before it says that it serves: whoever reads that may ask it to stop.
     let mut signals = Signals::listen()?;
@@ -32,8 +34,9 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
         // A second request to stop means that somebody is out of patience.
         std::process::exit(130);
     });
-    server::run(app, listeners, view).await?;
-    Ok(())
+    let outcome = server::run(app, listeners, view).await;
+    telemetry.end().await;
+    Ok(outcome?)
 }
 
 /// Tells where it serves and, in development, how to try it.

@@ -13,9 +13,11 @@ macro_rules! section {
 
 mod claims;
 mod cookies;
+mod events;
 mod identity;
 mod jobs;
 mod limits;
+mod nextcloud;
 mod notify;
 mod password;
 mod read;
@@ -23,20 +25,24 @@ mod secrets;
 mod sign_in;
 mod source;
 mod span;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod url;
 mod web;
+mod webhooks;
 
 use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
+pub use self::events::{Events, RabbitMq};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
 pub use self::jobs::{Jobs, Purge};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
+pub use self::nextcloud::{DisplayName, Nextcloud, OnDeletion, UserIdPattern};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
 pub use self::secrets::SecretFiles;
@@ -44,8 +50,10 @@ use self::secrets::Source;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
+pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
 pub use self::web::Web;
+pub use self::webhooks::Webhooks;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -90,9 +98,13 @@ pub struct Config {
     pub limits: Limits,
     pub notify: Notify,
     pub identity: Identity,
+    pub events: Events,
+    pub webhooks: Webhooks,
+    pub nextcloud: Nextcloud,
     pub purge: Purge,
     pub jobs: Jobs,
     pub log: Log,
+    pub telemetry: Telemetry,
     source: Source,
 }
 

@@ -9,7 +9,8 @@ use super::source::Settings;
 use super::span::Span;
 use super::{
     Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, RevocationConfig, SessionConfig,
-    Token, cookies, identity, jobs, limits, notify, password, sign_in, tls, web,
+    Token, cookies, events, identity, jobs, limits, nextcloud, notify, password, sign_in, telemetry, tls, web,
+    webhooks,
 };
 use crate::root_key::RootKey;
 
@@ -38,9 +39,13 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let limits = limits::read(s);
     let identity = identity::read(s);
     let notify = notify::read(s);
+    let events = events::read(s);
+    let webhooks = webhooks::read(s);
+    let nextcloud = nextcloud::read(s);
     let purge = jobs::purge(s);
     let jobs = jobs::jobs(s);
     let log = self::log(s);
+    let telemetry = telemetry::read(s);
     Some(Config {
         profile: profile?,
         grpc: grpc?,
@@ -64,9 +69,13 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         limits: limits?,
         notify: notify?,
         identity: identity?,
+        events: events?,
+        webhooks: webhooks?,
+        nextcloud: nextcloud?,
         purge: purge?,
         jobs: jobs?,
         log: log?,
+        telemetry: telemetry?,
         secret_files: std::mem::take(&mut s.secret_files),
         source: Source::default(),
     })
@@ -171,6 +180,8 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     identity::check(config, s);
     password::check(&config.password, config.profile, s);
     notify::check(config, s);
+    telemetry::check(config, s);
+    nextcloud::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());

@@ -95,7 +95,7 @@ async fn jwks(Shared(view): Shared<View>) -> Response {
 
 /// What this node has counted, as Prometheus reads it.
 async fn metrics(Shared(view): Shared<View>) -> Response {
-    match view.app.metrics.render() {
+    match view.app.figures() {
         Ok(body) => {
             let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, form)], body).into_response()

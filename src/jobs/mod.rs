@@ -1,9 +1,15 @@
-//! What a node does by itself: it keeps its memory in step, rotates keys, deletes what has expired, and looks after its health.
+//! What a node does by itself: it keeps its memory in step, relays events, rotates keys, deletes what has expired, and
+//! looks after its health.
 
+mod block;
 mod follow;
+mod lease;
+mod relay;
 mod schedule;
 mod secrets;
 mod watch;
+
+pub use self::lease::Lease;
 
 use std::sync::Arc;
 
@@ -21,6 +27,8 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     let mut jobs = JoinSet::new();
     jobs.spawn(shutdown.clone().ends(follow::compare(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(follow::listen(Arc::clone(app))));
+    relay::start(&mut jobs, app, shutdown);
+    jobs.spawn(shutdown.clone().ends(block::lift_regularly(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(secrets::follow(Arc::clone(app))));
     for job in Job::ALL {
         jobs.spawn(shutdown.clone().ends(schedule::keep(Arc::clone(app), job)));

@@ -16,12 +16,14 @@ use tonic::body::Body;
 use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::Span;
 
 use super::introspect;
 use super::peer::{Link, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
 use super::status;
 use crate::app::App;
+use crate::model::CallId;
 
 /// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
 /// told so in this contract's terms.
@@ -94,7 +96,7 @@ where
                 return refuse(refusal, request);
             }
             let Some(method) = method else {
-                request.extensions_mut().insert(peer);
+                admit(peer, &mut request);
                 return Either::Left(self.inner.call(request).map_ok(with_details));
             };
             return Either::Right(Box::pin(introspect::answer(Arc::clone(&self.app), method, request).map(Ok)));
@@ -108,12 +110,21 @@ where
             match (decided, method) {
                 (Err(refusal), _) => return Ok(refused(refusal, request).await),
                 (Ok(_), Some(method)) => return Ok(introspect::answer(app, method, request).await),
-                (Ok(peer), None) => request.extensions_mut().insert(peer),
-            };
+                (Ok(peer), None) => admit(peer, &mut request),
+            }
             poll_fn(|context| inner.poll_ready(context)).await?;
             inner.call(request).await.map(with_details)
         }))
     }
+}
+
+/// Lets a peer's request go on, and says of it what kind of peer that is.
+fn admit(mut peer: Peer, request: &mut Request<Body>) {
+    Span::current().record("peer", peer.kind());
+    if let Some(id) = request.extensions().get::<CallId>() {
+        id.as_str().clone_into(&mut peer.request_id);
+    }
+    request.extensions_mut().insert(peer);
 }
 
 /// Whether memory alone could tell who calls.

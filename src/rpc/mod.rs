@@ -9,6 +9,7 @@ mod ext_authz;
 mod gate;
 mod health;
 mod introspect;
+mod observe;
 mod peer;
 mod policy;
 mod sized;
@@ -26,6 +27,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
+pub use self::observe::ObserveLayer;
 pub use self::peer::{Calls, Link};
 use self::sized::Sized;
 pub use self::web::WebLayer;
@@ -70,11 +72,11 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     routes.routes()
 }
 
-/// What every call goes through before its handler: from the web's form into its own where it comes from there; who calls, and
-/// whether they may.
+/// What every call of a worker goes through before its handler: from the web's form into its own where it comes from there; what
+/// is told of it; who calls, and whether they may.
 #[must_use]
-pub fn door(app: &Arc<App>) -> (WebLayer, GateLayer) {
-    (WebLayer::new(&app.config.web), GateLayer::new(Arc::clone(app)))
+pub fn door(app: &Arc<App>) -> (WebLayer, ObserveLayer, GateLayer) {
+    (WebLayer::new(&app.config.web), ObserveLayer::new(&app.metrics), GateLayer::new(Arc::clone(app)))
 }
 
 /// The full names of the services of this contract.

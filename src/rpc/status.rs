@@ -4,6 +4,7 @@
 mod job;
 mod owner;
 mod token;
+mod webhook;
 
 use std::time::Duration;
 

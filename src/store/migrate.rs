@@ -6,13 +6,15 @@ use futures_util::TryFutureExt;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
 
-use super::{Store, StoreError, in_time, on_pool};
+use super::{Store, StoreError, in_time, on_pool, span};
 
 /// Every migration there has been, in order. They are never changed once released, only added to.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "foundation", include_str!("../../migrations/0001_foundation.sql")),
     (2, "accounts", include_str!("../../migrations/0002_accounts.sql")),
     (3, "certificates", include_str!("../../migrations/0003_certificates.sql")),
+    (4, "outbox", include_str!("../../migrations/0004_outbox.sql")),
+    (5, "webhooks", include_str!("../../migrations/0005_webhooks.sql")),
 ];
 
 /// The last of them.
@@ -106,6 +108,7 @@ impl Store {
         const TABLE: &str = "_sqlx_migrations";
         let is_there: i64 = match self {
             Self::Postgres(pool) => in_time(
+                span!("query", self),
                 sqlx::query_scalar(
                     "SELECT COUNT(*) FROM pg_tables WHERE tablename = $1 AND schemaname = ANY (current_schemas(false))",
                 )
@@ -116,6 +119,7 @@ impl Store {
             .await?,
             Self::Sqlite(pool) => {
                 in_time(
+                    span!("query", self),
                     sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1")
                         .bind(TABLE)
                         .fetch_one(pool)
@@ -135,10 +139,12 @@ impl Store {
 
     fn migrations(&self) -> Vec<Migration> {
         let translate = |sql: &'static str| match self {
-            Self::Postgres(_) => Cow::Borrowed(sql),
-            Self::Sqlite(_) => Cow::Owned(
-                sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT").replace(" COLLATE \"C\"", ""),
-            ),
+            Self::Postgres(_) => without_part_of("SQLite", sql),
+            Self::Sqlite(_) => {
+                let sql = without_part_of("PostgreSQL", sql);
+                let sql = sql.replace("BIGSERIAL PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT");
+                Cow::Owned(sql.replace(" COLLATE \"C\"", ""))
+            }
         };
         MIGRATIONS
             .iter()
@@ -148,6 +154,24 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// A migration without what only the other database understands: what stands between `-- only NAME:` and the next line of
+/// that kind, or `-- both again:`.
+fn without_part_of<'s>(other: &str, sql: &'s str) -> Cow<'s, str> {
+    if !sql.contains("\n-- only ") {
+        return Cow::Borrowed(sql);
+    }
+    let mut is_ours = true;
+    let ours = sql.lines().filter(|line| {
+        if let Some(name) = line.strip_prefix("-- only ") {
+            is_ours = name.trim_end_matches(':') != other;
+        } else if *line == "-- both again:" {
+            is_ours = true;
+        }
+        is_ours
+    });
+    Cow::Owned(ours.collect::<Vec<_>>().join("\n"))
 }
 
 /// On a connection of its own, without the bound that requests have: a change to a large table takes its time, and so does

@@ -147,12 +147,17 @@ impl Store {
         }
     }
 
+    /// What still waits in the outbox stays, and what is still to be delivered, however old it is. What was given up goes
+    /// with its event.
     async fn purge_events(&self, before: DateTime<Utc>, pace: &mut Pace<impl Fn() -> bool>) -> Result<i64, StoreError> {
         let mut total = 0;
         loop {
             let began = Instant::now();
             let deleted = on_pool!(self, pool => sqlx::query(
-                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at <= $1 ORDER BY at LIMIT $2)")
+                    "DELETE FROM events WHERE id IN (
+                         SELECT id FROM events WHERE at <= $1 AND outbox_seq IS NULL AND NOT EXISTS (
+                             SELECT 1 FROM deliveries WHERE event_id = events.id AND state = 'pending')
+                         ORDER BY at LIMIT $2)")
                 .bind(before).bind(pace.batch)
                 .execute(pool).await.map(|done| done.rows_affected()))?;
             total += i64::try_from(deleted).unwrap_or(0);

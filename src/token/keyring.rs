@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{error, info};
 
-use super::{KeySet, PublicKey, SigningPair, seal};
+use super::{KeySet, PublicKey, SigningPair};
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Cause, KeyState, SigningKey};
 use crate::random::Random;
 use crate::root_key::{Purpose, RootKey};
+use crate::seal;
 use crate::store::{Store, StoreError, Successor};
 
 /// The keys of this installation.

@@ -7,7 +7,9 @@ use chrono::DateTime;
 
 use super::*;
 use crate::connect::{Input, ProviderError};
+use crate::events::webhooks::WebhookError;
 use crate::identity::{OwnerError, VerificationError};
+use crate::seal::SealError;
 use crate::session::{DepartureError, EndError, RefreshError};
 use crate::token::{AccessError, KeyringError, WatchError};
 use crate::upkeep::{JobError, WorkError};
@@ -176,11 +178,22 @@ fn above() -> Vec<(&'static str, Status)> {
     ]
 }
 
+/// Errors of endpoints for events, by name.
+fn beside() -> Vec<(&'static str, Status)> {
+    vec![
+        ("WebhookError::NameTaken", WebhookError::NameTaken.into()),
+        ("WebhookError::NotFound", WebhookError::NotFound.into()),
+        ("WebhookError::IntentReused", WebhookError::IntentReused.into()),
+        ("WebhookError::Seal", WebhookError::Seal(SealError::Failed).into()),
+        ("WebhookError::Store", WebhookError::Store(no_store()).into()),
+    ]
+}
+
 #[test]
 fn each_error_becomes_one_status() {
     let mut page = String::new();
     let mut seen = BTreeSet::new();
-    for (name, status) in below().into_iter().chain(above()) {
+    for (name, status) in below().into_iter().chain(above()).chain(beside()) {
         let details = status.get_error_details();
         let info = details.error_info().expect("an ErrorInfo");
         assert_eq!(info.domain, DOMAIN);
