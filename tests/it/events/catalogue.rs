@@ -25,12 +25,19 @@ fn example(kind: EventKind) -> Event {
         EventKind::SessionCreated => "upgraded_from=01974c2e-6d00-7000-8000-0000000000a0",
         EventKind::SessionEnded | EventKind::TokenRevoked | EventKind::AccountTokensRevoked => "lost at 5 Elm Street",
         EventKind::CallerCreated | EventKind::CallerKeyRotated | EventKind::CallerDeleted => "orders",
+        EventKind::WebhookCreated
+        | EventKind::WebhookSecretRotated
+        | EventKind::WebhookDisabled
+        | EventKind::WebhookEnabled
+        | EventKind::WebhookDeleted => "billing",
+        EventKind::DeliveriesReplayed => "webhook:billing",
         EventKind::SigningKeyChanged => "kJ3v active",
         EventKind::Purged => "3 sessions, 12 revocations, 0 signing keys, 40 events",
         _ => "",
     };
     let name = kind.as_str();
-    let is_about_account = !["caller.", "signing_key.", "storage."].iter().any(|area| name.starts_with(area));
+    let others = ["caller.", "webhook.", "deliveries.", "signing_key.", "storage."];
+    let is_about_account = !others.iter().any(|area| name.starts_with(area));
     let is_about_session = name.starts_with("session.") || kind == EventKind::PasswordChanged;
     let actor = match kind {
         EventKind::AccountBlocked | EventKind::AccountUnblocked | EventKind::AccountImported => {
