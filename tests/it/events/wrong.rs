@@ -71,15 +71,19 @@ async fn what_a_broker_refuses_waits_until_it_is_set_right() {
     let settings = [("events.rabbitmq.url", url.as_str()), ("events.rabbitmq.declare", "false")];
     let app =
         TestApp::with(Backend::Embedded, &[settings[0], settings[1], ("events.rabbitmq.kinds", "account.*")]).await;
-    let person = app.sign_in("09121234567").await;
+    app.sign_in("09121234567").await;
     until("the broker is missed", Duration::from_secs(30), async || figure_of(&app, "outcome=\"away\"").await > 0)
         .await;
     let listener = Listener::new(broker.port).await;
     listener.set_up().await;
     until("it has arrived", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"").await > 0).await;
+    // The first may have come before the queue was there; the next one finds it.
+    let next = app.sign_in("09121234568").await;
+    until("so has the next", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"").await > 1)
+        .await;
     let told = listener.take().await;
-    assert_eq!(told.iter().map(|told| told.kind.as_str()).collect::<Vec<_>>(), ["account.created"], "at {EXCHANGE}");
-    assert_eq!(told[0].account, person.account_id);
+    assert!(told.iter().all(|told| told.kind == "account.created"), "at {EXCHANGE}");
+    assert_eq!(told.last().unwrap().account, next.account_id);
     app.stop().await;
 }
 

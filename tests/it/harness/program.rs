@@ -60,16 +60,16 @@ impl Program {
 
     /// The API key with every permission that it prints in development, once it serves.
     pub(crate) fn api_key(&self) -> String {
-        let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
-        let (_, key) = printed.split_once("development API key").expect("no key is printed");
-        key.split_ascii_whitespace().next().unwrap().to_owned()
-    }
-
-    /// Where it serves HTTP, once it serves.
-    pub(crate) fn http(&self) -> String {
-        let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
-        let address = printed.lines().find_map(|line| line.trim().strip_prefix("HTTP"));
-        address.expect("it does not serve").trim().to_owned()
+        for _ in 0..500 {
+            let printed = std::fs::read_to_string(self.folder.path().join("out")).unwrap();
+            // Printed whole once there is a line after it: a moment after the addresses.
+            if let Some((key, _)) = printed.split_once("development API key").and_then(|(_, key)| key.split_once('\n'))
+            {
+                return key.trim().to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no key is printed: {}", self.log());
     }
 
     /// Sends it a signal, such as `TERM`.

@@ -42,8 +42,9 @@ impl Empty {
         let is_postgres = matches!(self.store, Store::Postgres(_));
         let mut text = String::new();
         let mut rest = statements;
-        while let Some((before, after)) = rest.split_once('@') {
-            let (kind, after) = after.split_once('(').unwrap();
+        while let Some(at) = rest.find("@uuid(").into_iter().chain(rest.find("@bytes(")).min() {
+            let (before, marked) = rest.split_at(at);
+            let (kind, after) = marked[1..].split_once('(').unwrap();
             let (value, after) = after.split_once(')').unwrap();
             text += before;
             text += &match (kind, is_postgres) {

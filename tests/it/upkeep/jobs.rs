@@ -4,6 +4,7 @@ use countersign::proto::v1::{self, JobOutcome};
 use futures_util::future::join_all;
 
 use super::{job, jobs, revoke, run};
+use crate::harness::database::number;
 use crate::harness::{Backend, TestApp, bearer, details, has_services, on_both_backends};
 
 on_both_backends!(
@@ -85,6 +86,11 @@ async fn a_deleted_account_goes_once_nothing_speaks_of_it(backend: Backend) {
     let first = purge().await;
     assert_eq!((first.sessions, first.accounts), (1, 0));
     app.advance(86_400);
+    // What waits to be told of stays.
+    let waiting = "SELECT COUNT(*) FROM events WHERE outbox_seq IS NOT NULL";
+    while number(&app.node().app().store, waiting, &[]).await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     assert_eq!(purge().await.accounts, 1);
     assert_eq!(app.rows("accounts").await, 1);
     let request = bearer(v1::GetAccountRequest { account_id: kept.account_id, ..Default::default() }, &app.api_key);

@@ -55,7 +55,7 @@ async fn whoever_merely_has_a_connection_does_not_delay_the_end() {
     let url = many_revocations(&folder).await;
     let program = program(&[("grpc.drain", "30s"), ("database.url", &url)]);
     let channel = connect(&program).await;
-    let (grpc, http) = (program.address().await, program.http());
+    let (grpc, http) = (program.address().await, program.http_address());
 
     // A watcher who takes in nothing after the first message.
     let request = bearer(v1::WatchRevocationsRequest::default(), &program.api_key());
@@ -91,7 +91,7 @@ async fn whoever_merely_has_a_connection_does_not_delay_the_end() {
 async fn a_node_that_leaves_says_so_before_it_closes_its_doors() {
     let program = program(&[("grpc.drain", "20s"), ("grpc.drain_delay", "3s")]);
     let channel = connect(&program).await;
-    let (grpc, http) = (program.address().await, program.http());
+    let (grpc, http) = (program.address().await, program.http_address());
     let health = async |channel: &Channel| {
         let request = HealthCheckRequest { service: String::new() };
         HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner().status()
@@ -144,7 +144,7 @@ async fn a_hangup_looks_at_files_again_and_ends_nothing() {
     let path = file.display().to_string();
     let program = program(&[("jobs.http_key_file", &path), ("secrets.reload_every", "1d")]);
     program.address().await;
-    let http = program.http();
+    let http = program.http_address();
     std::fs::write(&file, "another-key-of-more-than-24-bytes").unwrap();
     program.signal("HUP");
     let ask = async |key: &str| {
