@@ -19,7 +19,7 @@ section! {
         timeout: TimeDelta,
         failures: u32,
         open_for: TimeDelta,
-        at_once: usize,
+        in_flight: usize,
         user_id: UserIdPattern,
         display_name: DisplayName,
         send_email: bool,
@@ -103,7 +103,7 @@ pub(super) fn read(s: &mut Settings) -> Option<Nextcloud> {
     let timeout = span(s, "nextcloud.timeout", "100ms", "2m");
     let failures = s.number("nextcloud.failures", 1..=1000);
     let open_for = span(s, "nextcloud.open_for", "1s", "1h");
-    let at_once = s.number("nextcloud.at_once", 1..=100);
+    let in_flight = s.number("nextcloud.in_flight", 1..=100);
     let user_id = s.parsed("nextcloud.user_id");
     let names = [("none", DisplayName::None), ("names", DisplayName::Names), ("verified", DisplayName::Verified)];
     let display_name = choice(s, "nextcloud.display_name", &names);
@@ -119,7 +119,7 @@ pub(super) fn read(s: &mut Settings) -> Option<Nextcloud> {
         timeout: timeout?,
         failures: failures?,
         open_for: open_for?,
-        at_once: at_once?,
+        in_flight: in_flight?,
         user_id: user_id?,
         display_name: display_name?,
         send_email: s.flag("nextcloud.send_email"),
@@ -216,7 +216,7 @@ mod tests {
             ("timeout", "'1ms'"),
             ("failures", "0"),
             ("open_for", "'2h'"),
-            ("at_once", "0"),
+            ("in_flight", "0"),
             ("user_id", "'{phone}'"),
             ("display_name", "'nick'"),
             ("on_deletion", "'burn'"),

@@ -71,7 +71,7 @@ impl Cloud {
 
     /// How it is to be treated.
     pub(super) fn limits(&self) -> Limits {
-        Limits { in_flight: self.settings.at_once, attempts: Some(ATTEMPTS), waits: Waits::default() }
+        Limits { in_flight: self.settings.in_flight, attempts: Some(ATTEMPTS), waits: Waits::default() }
     }
 
     /// Brings the user of the account that an event is about to the state that it should have.

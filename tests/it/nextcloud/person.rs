@@ -223,6 +223,16 @@ async fn a_second_factor_keeps_the_folder_back_and_nothing_else(backend: Backend
     settled(&app).await;
     assert!(!outside.user_of(&someone).unwrap().enabled, "what comes later is not held up");
     assert!(outside.user_of(&someone).unwrap().folders.is_empty());
+    // Once that is mended, what was given up is tried again where an operator wants it.
+    let other = verified(&app, 2).await;
+    rows(&app, "deliveries WHERE state = 'dead'", 2).await;
+    outside.cloud.mood(None);
+    let request = v1::ReplayDeliveriesRequest { destination: "nextcloud".to_owned(), ..Default::default() };
+    let replayed = app.node().admin().replay_deliveries(bearer(request, &app.api_key)).await.unwrap();
+    assert_eq!(replayed.into_inner().replayed, 2);
+    rows(&app, "deliveries", 0).await;
+    assert!(outside.user_of(&other).unwrap().folders.contains("Documents"));
+    assert!(!outside.user_of(&someone).unwrap().enabled);
     app.stop().await;
 }
 
