@@ -176,10 +176,7 @@ impl App {
             config.revocation.bound,
             metrics.clone(),
         ));
-        let callers = Callers::open(vital.clone(), mac(Purpose::DeriveApiKeys)).await?;
-        if config.profile == Profile::Production {
-            callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
-        }
+        let callers = callers(&config, vital.clone(), mac(Purpose::DeriveApiKeys), &clock).await?;
         let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
@@ -261,6 +258,15 @@ async fn store(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
     store.bring_to_shape(config.database.migrate).await?;
     Ok(store)
+}
+
+/// Services and gateways, but in production not the one for trying things out.
+async fn callers(config: &Config, store: Store, keys: MacKey, clock: &Clock) -> Result<Callers, StartError> {
+    let callers = Callers::open(store, keys).await?;
+    if config.profile == Profile::Production {
+        callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
+    }
+    Ok(callers)
 }
 
 async fn keyring(config: &Config, root_key: &RootKey, store: Store, clock: Clock) -> Result<Arc<Keyring>, StartError> {

@@ -35,7 +35,6 @@ pub(super) async fn follow(app: Arc<App>) {
             continue;
         };
         match read {
-            None => {}
             Some(Ok(config)) => {
                 take_up(&app, &config, &changed);
                 known = config.secret_files;
@@ -48,7 +47,7 @@ pub(super) async fn follow(app: Arc<App>) {
                     "a file with a secret has changed, and the configuration is not sound any more; what was in use stays in use:\n{error}"
                 );
             }
-            Some(Err(_)) => {}
+            None | Some(Err(_)) => {}
         }
     }
 }

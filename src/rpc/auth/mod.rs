@@ -119,6 +119,7 @@ impl AuthService for Auth {
         &self,
         request: Request<v1::ResetPasswordRequest>,
     ) -> Result<Response<v1::ResetPasswordResponse>, Status> {
-        password::reset_password(&self.0, request).await
+        // On the heap: it is larger than what all others need.
+        Box::pin(password::reset_password(&self.0, request)).await
     }
 }

@@ -145,7 +145,7 @@ async fn f5_a_broker_that_is_away_loses_nothing() {
     }
     load.ends.store(true, Ordering::SeqCst);
     join_all(operators).await.into_iter().for_each(Result::unwrap);
-    let caught_up = until("everything has gone out", Duration::from_secs(120), async || {
+    let caught_up = until("everything has gone out", Duration::from_mins(2), async || {
         let left =
             "SELECT (SELECT COUNT(*) FROM deliveries) + (SELECT COUNT(*) FROM events WHERE outbox_seq IS NOT NULL)";
         number(&store, left, &[]).await == 0

@@ -72,15 +72,13 @@ async fn what_a_broker_refuses_waits_until_it_is_set_right() {
     let app =
         TestApp::with(Backend::Embedded, &[settings[0], settings[1], ("events.rabbitmq.kinds", "account.*")]).await;
     app.sign_in("09121234567").await;
-    until("the broker is missed", Duration::from_secs(30), async || figure_of(&app, "outcome=\"away\"").await > 0)
-        .await;
+    until("the broker is missed", Duration::from_secs(30), async || figure_of(&app, "outcome=\"away\"") > 0).await;
     let listener = Listener::new(broker.port).await;
     listener.set_up().await;
-    until("it has arrived", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"").await > 0).await;
+    until("it has arrived", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"") > 0).await;
     // The first may have come before the queue was there; the next one finds it.
     let next = app.sign_in("09121234568").await;
-    until("so has the next", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"").await > 1)
-        .await;
+    until("so has the next", Duration::from_secs(30), async || figure_of(&app, "outcome=\"delivered\"") > 1).await;
     let told = listener.take().await;
     assert!(told.iter().all(|told| told.kind == "account.created"), "at {EXCHANGE}");
     assert_eq!(told.last().unwrap().account, next.account_id);
@@ -94,8 +92,7 @@ async fn works_without(settings: &[(&str, &str)]) {
     let began = Instant::now();
     let person = app.sign_in("09121234567").await;
     assert!(began.elapsed() < Duration::from_secs(2), "{settings:?}: {:?}", began.elapsed());
-    until("the broker is missed", Duration::from_secs(30), async || figure_of(&app, "outcome=\"away\"").await > 0)
-        .await;
+    until("the broker is missed", Duration::from_secs(30), async || figure_of(&app, "outcome=\"away\"") > 0).await;
     assert!(app.is_active(&person.access_token).await);
     assert!(app.rows("deliveries").await >= 2);
     let began = Instant::now();
@@ -104,7 +101,7 @@ async fn works_without(settings: &[(&str, &str)]) {
 }
 
 /// The figure of deliveries with this label.
-async fn figure_of(app: &TestApp, label: &str) -> u64 {
+fn figure_of(app: &TestApp, label: &str) -> u64 {
     let figures = app.node().app().metrics.render().unwrap();
     let line = figures.lines().find(|line| line.starts_with("countersign_deliveries_total") && line.contains(label));
     line.and_then(|line| line.rsplit(' ').next()).map_or(0, |value| value.parse().unwrap())

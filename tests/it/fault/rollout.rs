@@ -188,7 +188,7 @@ async fn f9_rollouts_fail_nobody_who_asks_twice() {
                 sleep(NOTICED).await;
                 nodes.remove(id);
             };
-            let ((code, log), ()) = tokio::join!(old.end(std::time::Duration::from_secs(60)), notice);
+            let ((code, log), ()) = tokio::join!(old.end(Duration::from_mins(1)), notice);
             assert_eq!(code, Some(0), "{log}");
             assert!(!log.contains("when the time was up"), "{log}");
             slowest = slowest.max(began.elapsed());

@@ -13,7 +13,7 @@ const SERVER: &str = "COUNTERSIGN_TEST_RABBITMQ";
 /// Where its ports come from: below those that outgoing connections take, beside those of other servers.
 const PORTS: std::ops::Range<u16> = 8_000..10_000;
 /// How long it may take to start, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// One core, and no busy waiting: tests have no more.
 const ERLANG: &str = "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none";
 

@@ -47,12 +47,13 @@ impl Empty {
             let (kind, after) = marked[1..].split_once('(').unwrap();
             let (value, after) = after.split_once(')').unwrap();
             text += before;
-            text += &match (kind, is_postgres) {
+            let spelled = match (kind, is_postgres) {
                 ("uuid", true) => format!("'{value}'"),
                 ("bytes", true) => format!("'\\x{value}'"),
                 ("uuid" | "bytes", false) => format!("X'{}'", value.replace('-', "")),
                 _ => panic!("@{kind}"),
             };
+            text += &spelled;
             rest = after;
         }
         text += rest;

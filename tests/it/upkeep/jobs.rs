@@ -75,7 +75,7 @@ async fn a_step_of_the_keys_is_told(backend: Backend) {
 async fn a_deleted_account_goes_once_nothing_speaks_of_it(backend: Backend) {
     let app = TestApp::with(backend, &[("purge.event_retention", "2d")]).await;
     let (kept, deleted) = (app.sign_in("09121234567").await, app.sign_in("09121234568").await);
-    let request = v1::AdminServiceDeleteAccountRequest { account_id: deleted.account_id.clone(), ..Default::default() };
+    let request = v1::AdminServiceDeleteAccountRequest { account_id: deleted.account_id.clone() };
     app.node().admin().delete_account(bearer(request, &app.api_key)).await.unwrap();
     let purge = async || {
         let request = bearer(v1::PurgeExpiredRequest {}, &app.api_key);
@@ -93,7 +93,7 @@ async fn a_deleted_account_goes_once_nothing_speaks_of_it(backend: Backend) {
     }
     assert_eq!(purge().await.accounts, 1);
     assert_eq!(app.rows("accounts").await, 1);
-    let request = bearer(v1::GetAccountRequest { account_id: kept.account_id, ..Default::default() }, &app.api_key);
+    let request = bearer(v1::GetAccountRequest { account_id: kept.account_id }, &app.api_key);
     app.node().admin().get_account(request).await.unwrap();
     app.stop().await;
 }

@@ -36,7 +36,7 @@ async fn expired(app: &TestApp, count: usize) {
     }
     match &app.node().app().store {
         Store::Postgres(pool) => {
-            insert!(pool, "gen_random_uuid()", "WITH n AS (SELECT generate_series(1, {count}) AS i)")
+            insert!(pool, "gen_random_uuid()", "WITH n AS (SELECT generate_series(1, {count}) AS i)");
         }
         Store::Sqlite(pool) => insert!(
             pool,
