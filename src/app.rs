@@ -209,7 +209,7 @@ impl App {
             mac: mac(Purpose::HashNationalIds),
         };
         let owners = ground.owners(&codes, &notifier);
-        let upkeep = Upkeep::new(&config, store.clone(), Arc::clone(&keyring), clock.clone(), metrics.clone());
+        let upkeep = ground.upkeep(&keyring, &relay, &metrics);
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         Ok(Self {
             accounts,
@@ -290,7 +290,7 @@ fn accounts_beside(sessions: &Sessions) -> Accounts {
 /// Accounts for a command that works on the database beside running nodes. They learn from the database what it takes back.
 pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Accounts, StartError> {
     let root_key = root_key(config, &store).await?;
-    let nobody_hears = Cache::connect("memory:", "", "", std::time::Duration::ZERO, clock.clone()).await?;
+    let nobody_hears = nobody_hears(&clock).await?;
     Ok(Accounts {
         passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
         revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone(), 0)),
@@ -301,11 +301,19 @@ pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Acc
     })
 }
 
+/// A cache for commands, which have nobody to share one with.
+async fn nobody_hears(clock: &Clock) -> Result<Cache, CacheError> {
+    Cache::connect("memory:", "", "", std::time::Duration::ZERO, clock.clone()).await
+}
+
 /// The jobs, for a command that does one beside running nodes.
 pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkeep, StartError> {
     let root_key = root_key(config, &store).await?;
     let keyring = keyring(config, &root_key, store.clone(), clock.clone()).await?;
-    Ok(Upkeep::new(config, store, keyring, clock, Metrics::new()))
+    let (metrics, cache) = (Metrics::new(), nobody_hears(&clock).await?);
+    let ground = Ground { config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+    let relay = Arc::new(ground.relay(&metrics, &ground.webhooks()?));
+    Ok(ground.upkeep(&keyring, &relay, &metrics))
 }
 
 /// What everything that people sign in with stands on.
@@ -370,6 +378,11 @@ impl Ground<'_> {
             Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks));
         let nextcloud = self.config.nextcloud.enabled.then(|| self.nextcloud());
         nextcloud.into_iter().fold(relay, Relay::with)
+    }
+
+    fn upkeep(&self, keyring: &Arc<Keyring>, relay: &Arc<Relay>, metrics: &Metrics) -> Upkeep {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        Upkeep::new(self.config, store, Arc::clone(keyring), Arc::clone(relay), clock, metrics.clone())
     }
 
     fn nextcloud(&self) -> Destination {

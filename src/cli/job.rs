@@ -19,7 +19,7 @@ pub(super) enum JobCommand {
     List,
     /// Do a job now, whether or not it is due.
     Run {
-        /// `purge` or `rotate-keys`.
+        /// `purge`, `rotate-keys` or `relay`. The last is for where no node relays (`events.poll_every = "never"`).
         name: Job,
     },
 }
@@ -87,6 +87,7 @@ fn time(time: DateTime<Utc>) -> String {
 fn span(span: TimeDelta) -> String {
     let seconds = span.num_seconds();
     let (number, unit) = match seconds {
+        0 => (span.num_milliseconds(), "ms"),
         _ if seconds % 86_400 == 0 => (seconds / 86_400, "d"),
         _ if seconds % 3_600 == 0 => (seconds / 3_600, "h"),
         _ if seconds % 60 == 0 => (seconds / 60, "m"),

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::jobs::interval;
 use super::read::span;
 use super::source::Settings;
 use crate::model::KindFilter;
@@ -10,7 +11,8 @@ use crate::secret::Secret;
 section! {
     /// `[events]`
     Events {
-        poll_every: TimeDelta,
+        /// None where relaying is left to somebody outside.
+        poll_every: Option<TimeDelta>,
         batch: i64,
         /// None where no broker is named.
         rabbitmq: Option<RabbitMq>,
@@ -30,7 +32,7 @@ section! {
 }
 
 pub(super) fn read(s: &mut Settings) -> Option<Events> {
-    let poll_every = span(s, "events.poll_every", "10ms", "1m");
+    let poll_every = interval(s, "events.poll_every", "10ms", "1m");
     let batch = s.number("events.batch", 1..=5_000);
     let rabbitmq = rabbitmq(s);
     Some(Events { poll_every: poll_every?, batch: batch?, rabbitmq: rabbitmq? })

@@ -58,6 +58,6 @@ fn http_key(s: &mut Settings, name: &str) -> Option<Option<Secret<String>>> {
 
 /// How often something is done. The outer option tells whether the setting is sound; the inner one is none for `never`.
 #[expect(clippy::option_option, reason = "never and wrong are different things")]
-fn interval(s: &mut Settings, name: &str, least: &str, most: &str) -> Option<Option<TimeDelta>> {
+pub(super) fn interval(s: &mut Settings, name: &str, least: &str, most: &str) -> Option<Option<TimeDelta>> {
     if matches!(s.text(name), "never" | "0" | "0s") { Some(None) } else { span(s, name, least, most).map(Some) }
 }

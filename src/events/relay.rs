@@ -237,7 +237,7 @@ impl Relay {
     }
 
     fn poll_every(&self) -> Duration {
-        self.settings.poll_every.to_std().unwrap_or(Duration::from_millis(500))
+        self.settings.poll_every.and_then(|every| every.to_std().ok()).unwrap_or(Duration::from_millis(500))
     }
 }
 

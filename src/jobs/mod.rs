@@ -3,13 +3,10 @@
 
 mod block;
 mod follow;
-mod lease;
 mod relay;
 mod schedule;
 mod secrets;
 mod watch;
-
-pub use self::lease::Lease;
 
 use std::sync::Arc;
 
@@ -30,7 +27,8 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     relay::start(&mut jobs, app, shutdown);
     jobs.spawn(shutdown.clone().ends(block::lift_regularly(Arc::clone(app))));
     jobs.spawn(shutdown.clone().ends(secrets::follow(Arc::clone(app))));
-    for job in Job::ALL {
+    let at_times = |job: &Job| *job != Job::Relay || app.config.events.poll_every.is_none();
+    for job in Job::ALL.into_iter().filter(at_times) {
         jobs.spawn(shutdown.clone().ends(schedule::keep(Arc::clone(app), job)));
     }
     jobs.spawn(watch::watch(Arc::clone(app), health.clone(), Arc::clone(state), shutdown.clone()));

@@ -5,22 +5,23 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::lease::Lease;
 use crate::app::App;
+use crate::model::Job;
 use crate::random::Random;
 use crate::shutdown::Shutdown;
+use crate::upkeep::{Lease, lease_of};
 
-/// The name of the lease.
-pub(super) const RELAY: &str = "relay";
 /// How often the figures are brought up to date.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Starts what relays.
+/// Starts what relays, unless that is left to somebody outside.
 pub(super) fn start(jobs: &mut JoinSet<()>, app: &Arc<App>, shutdown: &Shutdown) {
-    let lease = Lease::new(RELAY, Random.id(app.clock.now()));
-    jobs.spawn(lease.clone().keep(app.store.clone(), shutdown.clone()));
-    let relaying = Arc::clone(&app.relay).run(move || lease.held());
-    jobs.spawn(shutdown.clone().ends(relaying));
+    if app.config.events.poll_every.is_some() {
+        let lease = Lease::new(lease_of(Job::Relay), Random.id(app.clock.now()));
+        jobs.spawn(lease.clone().keep(app.store.clone(), shutdown.clone()));
+        let relaying = Arc::clone(&app.relay).run(move || lease.held());
+        jobs.spawn(shutdown.clone().ends(relaying));
+    }
     jobs.spawn(shutdown.clone().ends(look(Arc::clone(app))));
 }
 

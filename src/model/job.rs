@@ -13,11 +13,13 @@ pub enum Job {
     Purge,
     /// Takes the next step towards a new signing key, where one is due.
     RotateKeys,
+    /// Brings events to where they are wanted.
+    Relay,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Purge, Self::RotateKeys];
+    pub const ALL: [Self; 3] = [Self::Purge, Self::RotateKeys, Self::Relay];
 
     /// What it is called.
     #[must_use]
@@ -25,6 +27,7 @@ impl Job {
         match self {
             Self::Purge => "purge",
             Self::RotateKeys => "rotate-keys",
+            Self::Relay => "relay",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Leases: which of several nodes does what only one may do. Here are the single steps; who waits how long before it takes
-//! a lease from another is told by `jobs/lease.rs`.
+//! a lease from another is told by `upkeep/lease.rs`.
 
 use uuid::Uuid;
 

@@ -1,6 +1,8 @@
 //! What keeps an installation in order: jobs that one node does for all, when they are due or when somebody asks for them. Owns
 //! that of several who would begin one does, and what is remembered of each run. When a job is due by itself is for `jobs`.
 
+mod lease;
+mod turn;
 mod work;
 
 use std::sync::Arc;
@@ -12,9 +14,13 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tracing::{error, info, warn};
 
+pub use self::lease::Lease;
+use self::turn::Turn;
+pub use self::turn::lease_of;
 pub use self::work::{Done, WorkError};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::Relay;
 use crate::metrics::Metrics;
 use crate::model::{Cause, Job, JobRecord, Run, RunOutcome};
 use crate::secret::Secret;
@@ -29,15 +35,17 @@ const RETRY: TimeDelta = TimeDelta::minutes(1);
 pub struct Upkeep {
     store: Store,
     keyring: Arc<Keyring>,
+    relay: Arc<Relay>,
     clock: Clock,
     metrics: Metrics,
     event_retention: TimeDelta,
     purge_every: Option<TimeDelta>,
     rotate_keys_every: Option<TimeDelta>,
+    relay_every: Option<TimeDelta>,
     /// What whoever asks over HTTP must bring.
     http_key: ArcSwapOption<Secret<String>>,
     /// Which are being done here.
-    at_work: Mutex<Vec<Job>>,
+    at_work: Arc<Mutex<Vec<Job>>>,
     leaving: AtomicBool,
 }
 
@@ -76,43 +84,40 @@ pub struct Standing {
     pub is_running: bool,
 }
 
-/// The right to do a job, until it goes.
-#[derive(Debug)]
-struct Turn<'a> {
-    at_work: &'a Mutex<Vec<Job>>,
-    job: Job,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.at_work.lock().retain(|job| *job != self.job);
-    }
-}
-
 impl Upkeep {
     /// The jobs, as they are configured.
     #[must_use]
-    pub fn new(config: &Config, store: Store, keyring: Arc<Keyring>, clock: Clock, metrics: Metrics) -> Self {
+    pub fn new(
+        config: &Config,
+        store: Store,
+        keyring: Arc<Keyring>,
+        relay: Arc<Relay>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             store,
             keyring,
+            relay,
             clock,
             metrics,
             event_retention: config.purge.event_retention,
             purge_every: config.purge.every,
             rotate_keys_every: config.jobs.rotate_keys_every,
+            relay_every: config.events.poll_every,
             http_key: ArcSwapOption::new(config.jobs.http_key.clone().map(Arc::new)),
-            at_work: Mutex::default(),
+            at_work: Arc::default(),
             leaving: AtomicBool::new(false),
         }
     }
 
-    /// How often a job is done by itself; none where it is left to somebody outside.
+    /// How often a job is done by itself; none where it is left to somebody outside. The relay is always at it then.
     #[must_use]
     pub const fn every(&self, job: Job) -> Option<TimeDelta> {
         match job {
             Job::Purge => self.purge_every,
             Job::RotateKeys => self.rotate_keys_every,
+            Job::Relay => self.relay_every,
         }
     }
 
@@ -143,11 +148,13 @@ impl Upkeep {
     pub async fn run(self: &Arc<Self>, job: Job, cause: &Cause) -> Result<Finished, JobError> {
         let (this, cause) = (Arc::clone(self), cause.clone());
         let doing = tokio::spawn(async move {
-            let turn = this.turn(job)?;
+            let turn = this.turn(job).await?;
             // What is written here is seen by nodes whose schedule says that it is due.
             let seen = this.store.job_record(job).await?;
             this.store.begin_job(job, &seen, cause.at).await?;
-            Ok(this.work(turn, &cause).await)
+            let finished = this.work(&turn, &cause).await;
+            turn.end().await;
+            Ok(finished)
         });
         doing.await.unwrap_or(Err(JobError::Store(StoreError::Leaving)))
     }
@@ -162,8 +169,19 @@ impl Upkeep {
         if let Some(due) = due.filter(|due| *due > now) {
             return Ok(Some(due));
         }
-        let turn = self.turn(job)?;
-        if !self.store.begin_job(job, &seen, now).await? {
+        let turn = self.turn(job).await?;
+        let next = self.do_what_is_due(&turn, every).await;
+        turn.end().await;
+        next
+    }
+
+    /// Does what was due a moment ago, unless another node had its turn before this one.
+    async fn do_what_is_due(&self, turn: &Turn, every: TimeDelta) -> Result<Option<DateTime<Utc>>, JobError> {
+        let (seen, now) = (self.store.job_record(turn.job).await?, self.clock.now());
+        if let Some(due) = due_at(&seen.record, every).filter(|due| *due > now) {
+            return Ok(Some(due));
+        }
+        if !self.store.begin_job(turn.job, &seen, now).await? {
             return Ok(Some(now + every));
         }
         let finished = self.work(turn, &Cause::system(now)).await;
@@ -178,29 +196,28 @@ impl Upkeep {
             let record = self.store.job_record(job).await?.record;
             self.note_success(job, &record);
             let every = self.every(job);
-            // One that has never been done is due.
-            let next_at = every.map(|every| due_at(&record, every).unwrap_or_else(|| self.clock.now()));
-            let is_running = self.at_work.lock().contains(&job);
+            // One that has never been done is due; what is always being done never is.
+            let at_times = every.filter(|_| job != Job::Relay);
+            let next_at = at_times.map(|every| due_at(&record, every).unwrap_or_else(|| self.clock.now()));
+            let is_running = self.store.lease(lease_of(job)).await?.is_some();
             standings.push(Standing { job, every, record, next_at, is_running });
         }
         Ok(standings)
     }
 
-    fn turn(&self, job: Job) -> Result<Turn<'_>, JobError> {
-        let mut at_work = self.at_work.lock();
-        if at_work.contains(&job) {
-            return Err(JobError::Running);
-        }
-        at_work.push(job);
-        Ok(Turn { at_work: &self.at_work, job })
+    async fn turn(&self, job: Job) -> Result<Turn, JobError> {
+        let turn = Turn::take(job, &self.at_work, &self.store, self.clock.now()).await?;
+        turn.ok_or(JobError::Running)
     }
 
     /// Does it, and remembers how it went.
-    async fn work(&self, turn: Turn<'_>, cause: &Cause) -> Finished {
+    async fn work(&self, turn: &Turn, cause: &Cause) -> Finished {
         let job = turn.job;
+        let goes_on = || !self.leaving.load(Ordering::Relaxed) && turn.lasts();
         let done = match job {
-            Job::Purge => self.purge(cause).await,
+            Job::Purge => self.purge(cause, goes_on).await,
             Job::RotateKeys => self.rotate_keys(cause).await,
+            Job::Relay => self.relay(goes_on).await,
         };
         let (outcome, detail) = match &done {
             Ok(done) if done.is_whole() => (RunOutcome::Succeeded, done.to_string()),

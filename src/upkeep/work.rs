@@ -1,9 +1,9 @@
 //! What each job does, and what it has to say of it.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use super::Upkeep;
+use crate::events::Batch;
 use crate::model::{Cause, KeyState, SigningKey};
 use crate::store::{Purged, StoreError};
 use crate::token::KeyringError;
@@ -20,6 +20,13 @@ pub enum Done {
     },
     /// This step was taken, if one was due.
     Rotated(Option<Step>),
+    /// Events were taken to where they are wanted.
+    Relayed {
+        /// How many.
+        batch: Batch,
+        /// Whether that was all there was.
+        is_whole: bool,
+    },
 }
 
 /// A step towards a new signing key.
@@ -36,7 +43,7 @@ impl Done {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         match self {
-            Self::Purged { is_whole, .. } => *is_whole,
+            Self::Purged { is_whole, .. } | Self::Relayed { is_whole, .. } => *is_whole,
             Self::Rotated(_) => true,
         }
     }
@@ -45,6 +52,7 @@ impl Done {
     #[must_use]
     pub fn is_something(&self) -> bool {
         match self {
+            Self::Relayed { batch, .. } => *batch != Batch::default(),
             Self::Purged { purged, .. } => *purged != Purged::default(),
             Self::Rotated(step) => step.is_some(),
         }
@@ -55,11 +63,17 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Purged { purged, .. } => write!(f, "deleted {purged}"),
+            Self::Relayed { batch, .. } => f.write_str(&told(batch)),
             Self::Rotated(None) => f.write_str("no step was due"),
             Self::Rotated(Some(Step::Published(kid))) => write!(f, "published key {kid}"),
             Self::Rotated(Some(Step::Signs(kid))) => write!(f, "key {kid} signs from now on"),
         }
     }
+}
+
+fn told(batch: &Batch) -> String {
+    let Batch { delivered, refused, dead, .. } = batch;
+    format!("{delivered} events delivered, {refused} refused, {dead} given up")
 }
 
 /// Why a job could not be done.
@@ -71,13 +85,28 @@ pub enum WorkError {
     /// The keys.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// Somebody who is to get events.
+    #[error("{}; cannot be reached: {away}", told(batch))]
+    Away {
+        /// What has reached the others.
+        batch: Batch,
+        /// Who, and why.
+        away: String,
+    },
 }
 
 impl Upkeep {
-    pub(super) async fn purge(&self, cause: &Cause) -> Result<Done, WorkError> {
-        let goes_on = || !self.leaving.load(Ordering::Relaxed);
-        let purged = self.store.purge_while(self.event_retention, cause, goes_on).await?;
+    pub(super) async fn purge(&self, cause: &Cause, goes_on: impl Fn() -> bool) -> Result<Done, WorkError> {
+        let purged = self.store.purge_while(self.event_retention, cause, &goes_on).await?;
         Ok(Done::Purged { purged, is_whole: goes_on() })
+    }
+
+    pub(super) async fn relay(&self, goes_on: impl Fn() -> bool) -> Result<Done, WorkError> {
+        let batch = self.relay.pass(&goes_on).await?;
+        match batch.away.clone() {
+            Some(away) => Err(WorkError::Away { batch, away }),
+            None => Ok(Done::Relayed { batch, is_whole: goes_on() }),
+        }
     }
 
     pub(super) async fn rotate_keys(&self, cause: &Cause) -> Result<Done, WorkError> {

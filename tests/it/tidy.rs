@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &str)] = &[
         "app",
         "cache clock config connect credential events guard identity metrics model notify root_key secret session shutdown store token upkeep",
     ),
-    ("upkeep", "clock config metrics model secret store token"),
+    ("upkeep", "clock config events metrics model random secret shutdown store token"),
     ("events", "breaker clock config connect metrics model random root_key seal secret signature store"),
     ("identity", "cache clock config connect credential guard metrics model notify random root_key secret store token"),
     ("session", "cache clock config credential guard identity metrics model notify random root_key secret store token"),

@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use super::{ErrorReason, SOON, status, with};
+use super::{ErrorReason, SOON, status, unavailable, with};
 use crate::upkeep::{JobError, WorkError};
 
 /// There is none of that name.
@@ -28,6 +28,7 @@ impl From<WorkError> for Status {
         match error {
             WorkError::Store(error) => error.into(),
             WorkError::Keyring(error) => error.into(),
+            WorkError::Away { .. } => unavailable(),
         }
     }
 }

@@ -7,6 +7,7 @@ use chrono::DateTime;
 
 use super::*;
 use crate::connect::{Input, ProviderError};
+use crate::events::Batch;
 use crate::events::webhooks::WebhookError;
 use crate::identity::{OwnerError, VerificationError};
 use crate::seal::SealError;
@@ -159,6 +160,7 @@ fn above() -> Vec<(&'static str, Status)> {
         ("JobError::Running", JobError::Running.into()),
         ("JobError::Store", JobError::Store(no_store()).into()),
         ("WorkError::Store", WorkError::Store(no_store()).into()),
+        ("WorkError::Away", WorkError::Away { batch: Batch::default(), away: "the broker".to_owned() }.into()),
         ("WorkError::Keyring", WorkError::Keyring(KeyringError::Store(no_store())).into()),
         ("CallerError::NameTaken", CallerError::NameTaken.into()),
         ("CallerError::CertificateTaken", CallerError::CertificateTaken.into()),

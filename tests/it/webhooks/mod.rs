@@ -1,5 +1,6 @@
 //! Endpoints of others that events are posted to.
 
+mod asked;
 mod endpoints;
 mod listener;
 mod sending;

@@ -15,6 +15,8 @@ use crate::store::{LeaseRow, Store, StoreError};
 
 /// How often a holder moves the beat, and another looks at it.
 const BEAT: Duration = Duration::from_secs(2);
+/// How often somebody looks who wants an answer.
+const LOOK: Duration = Duration::from_millis(500);
 /// For how long a holder goes on that could not move the beat.
 const HOLDS: Duration = Duration::from_secs(6);
 /// How long a beat must have stood still before somebody else takes the lease.
@@ -40,6 +42,24 @@ impl Lease {
     #[must_use]
     pub fn held(&self) -> bool {
         self.held_until.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Takes the lease once: at once where nobody holds it, and where its holder is gone, once that is certain. Not where its
+    /// holder lives, which shows within a few seconds. What is taken is to be kept.
+    pub async fn take(&self, store: &Store) -> Result<bool, StoreError> {
+        let mut seen: Option<(LeaseRow, Instant)> = None;
+        loop {
+            let asked = Instant::now();
+            let before = seen.map(|(row, _)| row);
+            if self.step(store, &mut seen).await? {
+                *self.held_until.lock() = Some(asked + HOLDS);
+                return Ok(true);
+            }
+            if before.is_some() && seen.map(|(row, _)| row) != before {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Takes the lease when it can be had and keeps it, until the service ends; then gives it back.
