@@ -1,6 +1,7 @@
 //! The program itself, as a process of its own on an installation that a test has prepared.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,15 @@ impl Program {
 
     /// The same, with variables beside the settings.
     pub(crate) fn start_among(settings: &[(String, String)], variables: &[(&str, &str)]) -> Self {
+        Self::start_at(Path::new(env!("CARGO_BIN_EXE_countersign")), settings, variables)
+    }
+
+    /// The same of a program of another release.
+    pub(crate) fn start_at(program: &Path, settings: &[(String, String)], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let name = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
         let file = |name: &str| Stdio::from(File::create(folder.path().join(name)).unwrap());
-        let child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        let child = Command::new(program)
             .arg("serve")
             .envs(settings.iter().map(|(own, value)| (name(own), value)))
             .envs(variables.iter().copied())

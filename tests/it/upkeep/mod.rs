@@ -6,6 +6,7 @@ mod jobs;
 mod leaving;
 mod outside;
 mod pace;
+mod previous;
 mod schedule;
 mod secrets;
 
