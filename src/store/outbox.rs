@@ -74,7 +74,8 @@ type Waiting = (Uuid, String, Option<Uuid>, i64);
 
 impl Store {
     /// Takes the oldest events out of the outbox and notes where they are to go: by these routes, and to the endpoints that
-    /// events are posted to. What nobody wants has no further use for it. Yields how many were taken. Of two that collect at once, one gets nothing.
+    /// events are posted to. What nobody wants has no further use for it. Yields how many were taken. Of two that collect at
+    /// once, one gets nothing.
     pub async fn collect_events(&self, routes: &[Route<'_>], limit: i64) -> Result<usize, StoreError> {
         in_transaction!(self, tx => {
             let waiting: Vec<Waiting> = sqlx::query_as(

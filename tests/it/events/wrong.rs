@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::{EXCHANGE, Listener, until};
-use crate::harness::{Backend, OwnRabbit, TestApp, figure};
+use crate::harness::{Backend, OwnRabbit, Program, TestApp, figure};
 
 /// Settings that lead nowhere, whatever broker there is.
 async fn nowhere() -> Vec<(&'static str, String)> {
@@ -83,6 +83,36 @@ async fn what_a_broker_refuses_waits_until_it_is_set_right() {
     assert!(told.iter().all(|told| told.kind == "account.created"), "at {EXCHANGE}");
     assert_eq!(told.last().unwrap().account, next.account_id);
     app.stop().await;
+}
+
+/// The library has a thread for each connection. One that waits for a broker that says nothing must end with the try.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_broker_costs_no_threads() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = OwnRabbit::url(silent.local_addr().unwrap().port());
+    let (tries, mut tried) = tokio::sync::watch::channel(0);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            held.push(stream);
+            tries.send_replace(held.len());
+        }
+    });
+    let settings = [("events.rabbitmq.url", url.as_str()), ("events.rabbitmq.timeout", "100ms")];
+    let app = TestApp::today(Backend::Embedded, &settings).await;
+    app.sign_in("09121234567").await;
+    let settings = app.settings.clone();
+    for node in app.nodes {
+        node.stop().await;
+    }
+    let before = *tried.borrow();
+    // A process of its own, so that all its threads are known.
+    let program = Program::start(&settings);
+    tokio::time::timeout(Duration::from_mins(2), tried.wait_for(|tried| *tried >= before + 5)).await.unwrap().unwrap();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", program.id())).unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    let names: Vec<_> = names.filter(|name| name.starts_with("lapin")).collect();
+    assert!(names.len() <= 2, "{names:?}");
 }
 
 /// A node with these settings starts, and people sign in; the figures say that events cannot leave.
