@@ -28,16 +28,24 @@ pub(super) struct Answer {
 }
 
 /// Why nothing useful came back. Says nothing of what was asked, nor of where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    #[error("did not answer in time")]
     Late,
-    #[error("cannot be connected to")]
     Unreachable,
-    #[error("broke off")]
     Broken,
-    #[error("answered at too great a length")]
     TooLong,
+}
+
+impl Lost {
+    /// What the other side did, for a sentence about it.
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::Late => "did not answer in time",
+            Self::Unreachable => "cannot be connected to",
+            Self::Broken => "broke off",
+            Self::TooLong => "gave an answer that is too long",
+        }
+    }
 }
 
 impl From<reqwest::Error> for Lost {

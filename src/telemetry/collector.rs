@@ -62,14 +62,16 @@ impl Collector {
         Ok(Some(collector))
     }
 
-    fn tracer(&self) -> Result<SdkTracerProvider, StartError> {
-        let exporter = SpanExporter::builder()
-            .with_tonic()
+    /// Whatever is sent goes the same way.
+    fn on_the_way<B: WithTonicConfig + WithExportConfig>(&self, exporter: B) -> B {
+        exporter
             .with_channel(self.channel.clone())
             .with_metadata(self.metadata.clone())
             .with_timeout(self.settings.timeout)
-            .build()
-            .map_err(|cause| StartError::Endpoint(cause.to_string()))?;
+    }
+
+    fn tracer(&self) -> Result<SdkTracerProvider, StartError> {
+        let exporter = self.on_the_way(SpanExporter::builder().with_tonic()).build().map_err(unfit)?;
         let queue = trace::BatchConfigBuilder::default()
             .with_max_queue_size(self.settings.queue)
             .with_max_export_batch_size(TOGETHER.min(self.settings.queue))
@@ -84,13 +86,7 @@ impl Collector {
     }
 
     fn logger(&self) -> Result<SdkLoggerProvider, StartError> {
-        let exporter = LogExporter::builder()
-            .with_tonic()
-            .with_channel(self.channel.clone())
-            .with_metadata(self.metadata.clone())
-            .with_timeout(self.settings.timeout)
-            .build()
-            .map_err(|cause| StartError::Endpoint(cause.to_string()))?;
+        let exporter = self.on_the_way(LogExporter::builder().with_tonic()).build().map_err(unfit)?;
         let queue = logs::BatchConfigBuilder::default()
             .with_max_queue_size(self.settings.queue)
             .with_max_export_batch_size(TOGETHER.min(self.settings.queue))
@@ -188,9 +184,13 @@ fn is_ours(target: &str) -> bool {
     target.starts_with("countersign")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
+fn unfit(cause: impl ToString) -> StartError {
+    StartError::Endpoint(cause.to_string())
+}
+
 fn channel(settings: &Telemetry) -> Result<Channel, StartError> {
-    let fault = |cause: tonic::transport::Error| StartError::Endpoint(cause.to_string());
-    let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(fault)?;
+    let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(unfit)?;
     let mut endpoint = endpoint.connect_timeout(settings.timeout).timeout(settings.timeout);
     if settings.endpoint.starts_with("https://") {
         let mut tls = ClientTlsConfig::new().with_native_roots();
@@ -198,7 +198,7 @@ fn channel(settings: &Telemetry) -> Result<Channel, StartError> {
             let certificates = std::fs::read(&settings.ca_file).map_err(StartError::Certificates)?;
             tls = tls.ca_certificate(Certificate::from_pem(certificates));
         }
-        endpoint = endpoint.tls_config(tls).map_err(fault)?;
+        endpoint = endpoint.tls_config(tls).map_err(unfit)?;
     }
     Ok(endpoint.connect_lazy())
 }

@@ -90,13 +90,7 @@ impl fmt::Display for CloudTrouble {
 
 impl From<Lost> for CloudError {
     fn from(lost: Lost) -> Self {
-        let what = match lost {
-            Lost::Late => "did not answer in time",
-            Lost::Unreachable => "cannot be connected to",
-            Lost::Broken => "broke off",
-            Lost::TooLong => "gave an answer that is too long",
-        };
-        Self::away(what, None)
+        Self::away(lost.what(), None)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::model::DeliveryState;
 use crate::proto::v1;
 use crate::rpc::convert;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, name_of, page};
 use crate::store::DeliveryFilter;
 
 /// No destination's name is longer.
@@ -39,22 +39,19 @@ pub(super) async fn list_deliveries(
     faults.none()?;
     let filter = DeliveryFilter { destination: Some(destination).filter(|name| !name.is_empty()), state };
     let behind = behind.as_ref().map_or(("", i64::MIN), |(name, seq)| (name.as_str(), *seq));
-    let mut deliveries = app.store.deliveries_where(&filter, behind, i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = deliveries.len() > size;
-    deliveries.truncate(size);
-    let next = deliveries.last().filter(|_| is_more);
-    let next = next.map(|last| page_token(&[&last.seq.to_be_bytes()[..], last.destination.as_bytes()].concat()));
+    let found = app.store.deliveries_where(&filter, behind, i64::from(size) + 1).await?;
+    let (deliveries, next_page_token) =
+        page(found, size, |last| [&last.seq.to_be_bytes()[..], last.destination.as_bytes()].concat());
     Ok(Response::new(v1::ListDeliveriesResponse {
         deliveries: deliveries.into_iter().map(convert::delivery).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }
 
 /// A number, and a destination's name behind it.
 fn read_cursor(cursor: &[u8]) -> Option<(String, i64)> {
     let (seq, name) = cursor.split_first_chunk()?;
-    let name = String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('\0'))?;
+    let name = name_of(name)?;
     Some((name, i64::from_be_bytes(*seq)))
 }
 

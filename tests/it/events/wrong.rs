@@ -2,36 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::{EXCHANGE, Listener, until};
-use crate::harness::{Backend, OwnRabbit, Program, TestApp, figure};
+use crate::harness::{Backend, Nowhere, OwnRabbit, Program, TestApp, figure};
 
 /// Settings that lead nowhere, whatever broker there is.
 async fn nowhere() -> Vec<(&'static str, String)> {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent_port = silent.local_addr().unwrap().port();
-    let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rude_port = rude.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            tokio::select! {
-                Ok((stream, _)) = silent.accept() => held.push(stream),
-                Ok((mut stream, _)) = rude.accept() => {
-                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-                }
-            }
-        }
-    });
+    let Nowhere { closed, silent, rude } = Nowhere::start().await;
     vec![
         ("url", OwnRabbit::url(closed)),
-        ("url", OwnRabbit::url(silent_port)),
-        ("url", OwnRabbit::url(rude_port)),
-        ("url", format!("amqps://guest:guest@127.0.0.1:{silent_port}/%2f")),
-        ("url", format!("amqps://guest:guest@127.0.0.1:{rude_port}/%2f")),
+        ("url", OwnRabbit::url(silent)),
+        ("url", OwnRabbit::url(rude)),
+        ("url", format!("amqps://guest:guest@127.0.0.1:{silent}/%2f")),
+        ("url", format!("amqps://guest:guest@127.0.0.1:{rude}/%2f")),
         ("url", "amqp://guest:guest@broker.invalid/%2f".to_owned()),
         ("url", "amqp://guest:pass word@[".to_owned()),
         ("url", "https://broker.example".to_owned()),
@@ -90,12 +74,12 @@ async fn what_a_broker_refuses_waits_until_it_is_set_right() {
 async fn a_silent_broker_costs_no_threads() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = OwnRabbit::url(silent.local_addr().unwrap().port());
-    let (tries, mut tried) = tokio::sync::watch::channel(0);
+    let (count, mut tried) = tokio::sync::watch::channel(0);
     tokio::spawn(async move {
         let mut held = Vec::new();
         while let Ok((stream, _)) = silent.accept().await {
             held.push(stream);
-            tries.send_replace(held.len());
+            count.send_replace(held.len());
         }
     });
     let settings = [("events.rabbitmq.url", url.as_str()), ("events.rabbitmq.timeout", "100ms")];

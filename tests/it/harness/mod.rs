@@ -9,6 +9,7 @@ mod certificates;
 pub(crate) mod database;
 mod figure;
 mod node;
+mod nowhere;
 mod postgres;
 mod program;
 mod rabbitmq;
@@ -36,6 +37,7 @@ pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number
 pub(crate) use self::certificates::{Authority, Certified};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
+pub(crate) use self::nowhere::Nowhere;
 pub(crate) use self::postgres::{End, OwnPostgres};
 pub(crate) use self::program::Program;
 pub(crate) use self::rabbitmq::OwnRabbit;
