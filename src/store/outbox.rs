@@ -98,8 +98,10 @@ impl Store {
                 // Another node took some of them in the meantime, and with them what follows for these.
                 return Ok(0);
             }
-            // Read behind the events, so that whatever happened after an endpoint had been created finds it here.
-            let webhooks: Vec<Webhook> = sqlx::query_as("SELECT * FROM webhooks WHERE disabled_at IS NULL")
+            // Read behind the events, so that whatever happened after an endpoint had been created finds it here. Each is written as
+            // it is, which locks it: whoever deletes one waits for this and meets what it brings, or has come first.
+            let webhooks: Vec<Webhook> = sqlx::query_as(
+                "UPDATE webhooks SET url = url WHERE disabled_at IS NULL RETURNING *")
                 .fetch_all(&mut *tx).await?;
             let webhooks: Vec<_> = webhooks.into_iter().map(|webhook| (webhook.destination(), webhook.kinds)).collect();
             let webhooks = webhooks.iter().map(|(destination, kinds)| Route { destination, kinds });

@@ -1,6 +1,6 @@
 //! Events on their way out: collected once, in order, and settled.
 
-use countersign::model::{AccountId, AccountState, Cause, KindFilter};
+use countersign::model::{AccountId, AccountState, Cause, KindFilter, WebhookId};
 use countersign::random::Random;
 use countersign::store::{Block, Due, Outcome, Route, Settled, Store};
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Fixture, cause_at};
 use crate::harness::database::{execute, number, phone};
-use crate::harness::{Backend, on_both_backends};
+use crate::harness::{Backend, has_services, on_both_backends};
 
 on_both_backends!(
     what_happened_is_collected_once_for_each_who_wants_it,
@@ -229,4 +229,45 @@ async fn the_backlog_is_told(backend: Backend) {
     assert_eq!(store.outbox_backlog().await.unwrap(), empty);
     let backlog = store.delivery_backlog(ANY).await.unwrap();
     assert_eq!((backlog.pending, backlog.dead, backlog.oldest), (2, 0, Some(fixture.after(60))));
+}
+
+/// On PostgreSQL alone: SQLite has one writer at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_for_an_endpoint_that_is_deleted_meanwhile() {
+    if !has_services() {
+        return;
+    }
+    let fixture = Fixture::new(Backend::Shared).await;
+    let store = fixture.store();
+    let Store::Postgres(pool) = store else { unreachable!() };
+    fixture.open(&phone(1)).await;
+    let endpoint = WebhookId(Random.id(fixture.now));
+    let add = "INSERT INTO webhooks (id, name, url, kinds, created_at)
+               VALUES ($1, 'one', 'https://one.example', '', '2030-01-01T00:00:00Z')";
+    execute(store, add, &[endpoint.0]).await;
+
+    // Both get as far as what waits for the endpoint, the collector first, and no further.
+    let mut hold = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE deliveries IN SHARE MODE").execute(&mut *hold).await.unwrap();
+    let waiting = async |count| {
+        let locks = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted
+                     AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+        while number(store, locks, &[]).await < count {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let collecting = tokio::spawn({
+        let store = store.clone();
+        async move { collect(&store).await }
+    });
+    waiting(1).await;
+    let deleting = tokio::spawn({
+        let (store, cause) = (store.clone(), fixture.cause());
+        async move { store.delete_webhook(endpoint, &cause).await.unwrap() }
+    });
+    waiting(2).await;
+    hold.commit().await.unwrap();
+    assert!(collecting.await.unwrap() > 0 && deleting.await.unwrap());
+    let left = "SELECT COUNT(*) FROM deliveries WHERE destination LIKE 'webhook:%'";
+    assert_eq!(number(store, left, &[]).await, 0);
 }
