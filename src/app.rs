@@ -1,19 +1,21 @@
 //! The service put together: everything that all requests share, opened in the order in which one needs the other.
 
 mod figures;
+mod ground;
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 
+use self::ground::Ground;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
-use crate::credential::{Codes, Passwords, Resets};
+use crate::credential::{Codes, Passwords};
+use crate::events::Relay;
 use crate::events::webhooks::{PostError, Webhooks};
-use crate::events::{Cloud, Destination, Relay};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::metrics::Metrics;
@@ -21,7 +23,7 @@ use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
-use crate::session::{Departures, Flows, RefreshTokens, Sessions};
+use crate::session::{Departures, Flows, Sessions};
 use crate::shutdown::Nudge;
 use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
 use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
@@ -45,6 +47,9 @@ pub struct App {
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
     pub vital: Store,
+    /// The same again for what the node does by itself: requests and jobs do not wait for each other, and their connections stay
+    /// on event loops of their own.
+    pub background: Store,
     /// The cache.
     pub cache: Cache,
     /// The way of codes out.
@@ -149,7 +154,7 @@ impl App {
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
         // What introspection stands on must not queue behind a flood of sign-ins.
-        let vital = store.set_apart(url).await?;
+        let (vital, background) = (store.set_apart(url).await?, store.set_apart(url).await?);
         let patience = config.cache.timeout.to_std().unwrap_or_default();
         let (place, ca_file, key_prefix) = (config.cache.url.expose(), &config.cache.ca_file, &config.cache.key_prefix);
         let cache = Cache::connect(place, ca_file, key_prefix, patience, clock.clone()).await?;
@@ -158,15 +163,7 @@ impl App {
 
         let keyring = keyring(&config, &root_key, vital.clone(), clock.clone()).await?;
         let replica = Arc::new(Replica::default());
-        let revocations = Revocations::new(
-            Arc::clone(&replica),
-            vital.clone(),
-            cache.clone(),
-            clock.clone(),
-            config.revocation.watchers,
-        );
-        revocations.reconcile().await?;
-        let revocations = Arc::new(revocations);
+        let revocations = revocations(&config, &replica, &vital, &cache, &clock).await?;
         let access = Arc::new(AccessTokens::new(
             Arc::clone(&keyring),
             Arc::clone(&replica),
@@ -180,7 +177,14 @@ impl App {
         let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
-        let ground = Ground { config: &config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+        let ground = Ground {
+            config: &config,
+            root_key: &root_key,
+            store: &store,
+            background: &background,
+            cache: &cache,
+            clock: &clock,
+        };
         let webhooks = ground.webhooks()?;
         let codes = ground.codes(&guard, &notifier);
         let sessions = Sessions {
@@ -211,6 +215,8 @@ impl App {
         let owners = ground.owners(&codes, &notifier);
         let upkeep = ground.upkeep(&keyring, &relay, &metrics);
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
+        // Workers make connections of their own.
+        store.close_idle();
         Ok(Self {
             accounts,
             config,
@@ -218,6 +224,7 @@ impl App {
             metrics,
             store,
             vital,
+            background,
             cache,
             notifier,
             identity_provider,
@@ -258,6 +265,20 @@ async fn store(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
     store.bring_to_shape(config.database.migrate).await?;
     Ok(store)
+}
+
+/// What was taken back, as far as the database knows now.
+async fn revocations(
+    config: &Config,
+    replica: &Arc<Replica>,
+    store: &Store,
+    cache: &Cache,
+    clock: &Clock,
+) -> Result<Arc<Revocations>, StoreError> {
+    let (replica, store, watchers) = (Arc::clone(replica), store.clone(), config.revocation.watchers);
+    let revocations = Revocations::new(replica, store, cache.clone(), clock.clone(), watchers);
+    revocations.reconcile().await?;
+    Ok(Arc::new(revocations))
 }
 
 /// Services and gateways, but in production not the one for trying things out.
@@ -311,95 +332,10 @@ pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkee
     let root_key = root_key(config, &store).await?;
     let keyring = keyring(config, &root_key, store.clone(), clock.clone()).await?;
     let (metrics, cache) = (Metrics::new(), nobody_hears(&clock).await?);
-    let ground = Ground { config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+    let ground =
+        Ground { config, root_key: &root_key, store: &store, background: &store, cache: &cache, clock: &clock };
     let relay = Arc::new(ground.relay(&metrics, &ground.webhooks()?));
     Ok(ground.upkeep(&keyring, &relay, &metrics))
-}
-
-/// What everything that people sign in with stands on.
-struct Ground<'a> {
-    config: &'a Config,
-    root_key: &'a RootKey,
-    store: &'a Store,
-    cache: &'a Cache,
-    clock: &'a Clock,
-}
-
-impl Ground<'_> {
-    fn codes(&self, guard: &Guard, notifier: &Notifier) -> Codes {
-        Codes {
-            cache: self.cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.otp.clone(),
-            open_registration: self.config.accounts.open_registration,
-            mac: MacKey::new(self.root_key, Purpose::HashCodes),
-        }
-    }
-
-    fn resets(&self, guard: &Guard, notifier: &Notifier) -> Resets {
-        Resets {
-            cache: self.cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.password.clone(),
-            mac: MacKey::new(self.root_key, Purpose::HashCodes),
-        }
-    }
-
-    fn refresh_tokens(&self) -> RefreshTokens {
-        let former = self.config.previous_root_key.as_ref();
-        let former = former.map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
-        RefreshTokens::new(MacKey::new(self.root_key, Purpose::SealRefreshTokens), former)
-    }
-
-    fn flows(&self, sessions: &Sessions) -> Flows {
-        Flows {
-            sessions: sessions.clone(),
-            cache: self.cache.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.sign_in.clone(),
-            mac: MacKey::new(self.root_key, Purpose::BindFlows),
-        }
-    }
-
-    fn webhooks(&self) -> Result<Arc<Webhooks>, StartError> {
-        let webhooks = Webhooks::new(self.config, self.root_key, self.store.clone(), self.clock.clone());
-        Ok(Arc::new(webhooks.able_to_post().map_err(StartError::Webhooks)?))
-    }
-
-    fn relay(&self, metrics: &Metrics, webhooks: &Arc<Webhooks>) -> Relay {
-        let (events, issuer) = (self.config.events.clone(), self.config.token.issuer.clone());
-        let relay =
-            Relay::new(self.store.clone(), self.clock.clone(), metrics.clone(), events, issuer, Arc::clone(webhooks));
-        let nextcloud = self.config.nextcloud.enabled.then(|| self.nextcloud());
-        nextcloud.into_iter().fold(relay, Relay::with)
-    }
-
-    fn upkeep(&self, keyring: &Arc<Keyring>, relay: &Arc<Relay>, metrics: &Metrics) -> Upkeep {
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        Upkeep::new(self.config, store, Arc::clone(keyring), Arc::clone(relay), clock, metrics.clone())
-    }
-
-    fn nextcloud(&self) -> Destination {
-        let passwords = MacKey::new(self.root_key, Purpose::DeriveCloudPasswords);
-        let settings = self.config.nextcloud.clone();
-        Destination::Nextcloud(Cloud::new(settings, self.store.clone(), self.clock.clone(), passwords).into())
-    }
-
-    fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {
-        Owners {
-            store: self.store.clone(),
-            codes: codes.clone(),
-            notifier: notifier.clone(),
-            intents: MacKey::new(self.root_key, Purpose::DigestIntents),
-            clock: self.clock.clone(),
-        }
-    }
 }
 
 /// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.

@@ -30,7 +30,7 @@ impl App {
             let oldest = of_state().map(|key| now - since(key)).max().unwrap_or_default();
             self.metrics.signing_keys(name, of_state().count(), seconds(oldest));
         }
-        for (pool, store) in [("main", &self.store), ("vital", &self.vital)] {
+        for (pool, store) in [("main", &self.store), ("vital", &self.vital), ("background", &self.background)] {
             let (size, idle, most) = store.connections();
             self.metrics.database_connections(pool, size, idle, most);
         }

@@ -20,7 +20,7 @@ pub(super) async fn lift_regularly(app: Arc<App>) {
     loop {
         tick.tick().await;
         loop {
-            match app.store.lift_ended_blocks(BATCH, &Cause::system(app.clock.now())).await {
+            match app.background.lift_ended_blocks(BATCH, &Cause::system(app.clock.now())).await {
                 Ok(lifted) if i64::try_from(lifted).is_ok_and(|lifted| lifted < BATCH) => break,
                 Ok(_) => {}
                 Err(cause) if cause.is_passing() => {

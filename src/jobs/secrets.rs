@@ -71,7 +71,11 @@ fn take_up(app: &App, config: &Config, changed: &[String]) {
         let outcome = match (room, setting.as_str()) {
             ("database", _) => {
                 let url = config.database.url.expose();
-                fate(app.store.renew_credentials(url).and_then(|()| app.vital.renew_credentials(url)))
+                fate(
+                    [&app.store, &app.vital, &app.background]
+                        .into_iter()
+                        .try_for_each(|store| store.renew_credentials(url)),
+                )
             }
             ("notify", _) => fate(app.notifier.renew(&config.notify)),
             ("identity", _) => fate(app.identity_provider.renew(&config.identity)),

@@ -169,6 +169,7 @@ async fn close(app: &App) {
         app.cache.close().await;
         app.store.close().await;
         app.vital.close().await;
+        app.background.close().await;
     };
     if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
         warn!("connections could not be closed in time");

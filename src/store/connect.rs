@@ -14,7 +14,7 @@ use super::{Store, lent};
 
 /// How long a request waits for a connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many connections are set apart: for the comparison of revocations, and for questions while it is late.
+/// How many connections are set apart each time.
 const SET_APART: u32 = 3;
 /// A connection unused for this long is checked before use; checking each time would double the round trips.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(5);
@@ -65,8 +65,8 @@ impl Store {
 }
 
 impl Store {
-    /// The same database through connections of its own, for what must not wait behind requests. The embedded database has
-    /// one connection and lends it to all.
+    /// The same database through connections of its own, for what must not wait behind requests, nor they behind it. The
+    /// embedded database has one connection and lends it to all.
     pub async fn set_apart(&self, url: &str) -> Result<Self, ConnectError> {
         match self {
             Self::Postgres(_) => open_postgres(url, SET_APART).await,

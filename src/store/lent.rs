@@ -70,6 +70,12 @@ impl Lent {
     }
 }
 
+/// Closes those that nobody uses. A connection stays with the event loop that opened it, so that whoever is to use the next
+/// ones on loops of their own makes them there.
+pub(super) fn close_idle(pool: &PgPool) {
+    iter::from_fn(|| pool.try_acquire()).for_each(|idle| drop(idle.detach()));
+}
+
 impl Deref for Lent {
     type Target = PgConnection;
 

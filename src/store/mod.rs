@@ -243,6 +243,13 @@ impl Store {
         (whole(size), idle, whole(most))
     }
 
+    /// Lets go of connections that nobody uses. The embedded database keeps its only one.
+    pub fn close_idle(&self) {
+        if let Self::Postgres(pool) = self {
+            lent::close_idle(pool);
+        }
+    }
+
     /// Lets go of every connection.
     pub async fn close(&self) {
         match self {
