@@ -32,6 +32,8 @@ const SECRETIVE: &[&str] = &[
     "RevokeRequest",
     "CreateCallerResponse",
     "RotateCallerKeyResponse",
+    "CreateWebhookResponse",
+    "RotateWebhookSecretResponse",
 ];
 
 /// Methods that no server is generated for.
@@ -40,7 +42,7 @@ const BY_HAND: &[&str] = &["Introspect", "BatchIntrospect"];
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=migrations");
-    let files = ["errors", "common", "auth", "token", "account", "admin"]
+    let files = ["errors", "common", "auth", "token", "account", "webhooks", "admin", "events"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
     // What gateways speak; and what errors carry, for gateways that show them as JSON.
     let foreign = ["envoy/service/auth/v3/external_auth", "google/rpc/error_details"];

@@ -1,15 +1,21 @@
 //! The service put together: everything that all requests share, opened in the order in which one needs the other.
 
+mod figures;
+mod ground;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use tokio::sync::mpsc;
 
+use self::ground::Ground;
 use crate::cache::{Cache, CacheError};
 use crate::clock::Clock;
 use crate::config::{Config, Profile};
 use crate::connect::{self, IdentityProvider};
-use crate::credential::{Codes, Passwords, Resets};
+use crate::credential::{Codes, Passwords};
+use crate::events::Relay;
+use crate::events::webhooks::{PostError, Webhooks};
 use crate::guard::Guard;
 use crate::identity::{Accounts, CallerError, Callers, Owners, Verifications, Visitors};
 use crate::load::Load;
@@ -18,9 +24,11 @@ use crate::model::{Cause, Message, Permission};
 use crate::notify::{Notifier, SetupError};
 use crate::root_key::{MacKey, Purpose, RootKey};
 use crate::secret::Secret;
-use crate::session::{Departures, Flows, RefreshTokens, Sessions};
+use crate::session::{Departures, Flows, Sessions};
+use crate::shutdown::Nudge;
 use crate::store::{ConnectError, FileLock, MigrateError, Store, StoreError};
 use crate::token::{AccessTokens, Keyring, KeyringError, Replica, Revocations};
+use crate::upkeep::Upkeep;
 
 /// Under which name the caller of a development installation goes.
 const DEVELOPMENT_CALLER: &str = "development";
@@ -42,6 +50,9 @@ pub struct App {
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
     pub vital: Store,
+    /// The same again for what the node does by itself: requests and jobs do not wait for each other, and their connections stay
+    /// on event loops of their own.
+    pub background: Store,
     /// The cache.
     pub cache: Cache,
     /// The way of codes out.
@@ -58,6 +69,8 @@ pub struct App {
     pub access: Arc<AccessTokens>,
     /// Services and gateways.
     pub callers: Callers,
+    /// Endpoints that events are posted to.
+    pub webhooks: Arc<Webhooks>,
     /// People.
     pub accounts: Accounts,
     /// The same people, with a proof in hand.
@@ -76,6 +89,12 @@ pub struct App {
     pub sessions: Sessions,
     /// Guided sign-ins.
     pub flows: Flows,
+    /// The request to look at files again.
+    pub nudge: Nudge,
+    /// What keeps the installation in order.
+    pub upkeep: Arc<Upkeep>,
+    /// The way of events out.
+    pub relay: Arc<Relay>,
     _lock: FileLock,
 }
 
@@ -111,6 +130,9 @@ pub enum StartError {
     /// Messages cannot be sent.
     #[error(transparent)]
     Notify(#[from] SetupError),
+    /// Nothing can be posted to endpoints of others.
+    #[error("events cannot be posted to webhooks: {0}")]
+    Webhooks(#[source] PostError),
     /// The identity provider cannot be asked.
     #[error(transparent)]
     IdentityProvider(#[from] connect::SetupError),
@@ -132,10 +154,11 @@ impl App {
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = store(&config).await?;
+        let clock = shared(clock, &store).await?;
         let root_key = root_key(&config, &store).await?;
         let mac = |purpose| MacKey::new(&root_key, purpose);
         // What introspection stands on must not queue behind a flood of sign-ins.
-        let vital = store.set_apart(url).await?;
+        let (vital, background) = (store.set_apart(url).await?, store.set_apart(url).await?);
         let patience = config.cache.timeout.to_std().unwrap_or_default();
         let (place, ca_file, key_prefix) = (config.cache.url.expose(), &config.cache.ca_file, &config.cache.key_prefix);
         let cache = Cache::connect(place, ca_file, key_prefix, patience, clock.clone()).await?;
@@ -144,15 +167,7 @@ impl App {
 
         let keyring = keyring(&config, &root_key, vital.clone(), clock.clone()).await?;
         let replica = Arc::new(Replica::default());
-        let revocations = Revocations::new(
-            Arc::clone(&replica),
-            vital.clone(),
-            cache.clone(),
-            clock.clone(),
-            config.revocation.watchers,
-        );
-        revocations.reconcile().await?;
-        let revocations = Arc::new(revocations);
+        let revocations = revocations(&config, &replica, &vital, &cache, &clock).await?;
         let access = Arc::new(AccessTokens::new(
             Arc::clone(&keyring),
             Arc::clone(&replica),
@@ -162,14 +177,19 @@ impl App {
             config.revocation.bound,
             metrics.clone(),
         ));
-        let callers = Callers::open(vital.clone(), mac(Purpose::DeriveApiKeys)).await?;
-        if config.profile == Profile::Production {
-            callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
-        }
+        let callers = callers(&config, vital.clone(), mac(Purpose::DeriveApiKeys), &clock).await?;
         let passwords = Passwords::start(&config.password).map_err(StartError::Passwords)?;
         let limits = config.limits.clone();
         let guard = Guard::new(cache.clone(), clock.clone(), limits, mac(Purpose::HashCodes), metrics.clone());
-        let ground = Ground { config: &config, root_key: &root_key, store: &store, cache: &cache, clock: &clock };
+        let ground = Ground {
+            config: &config,
+            root_key: &root_key,
+            store: &store,
+            background: &background,
+            cache: &cache,
+            clock: &clock,
+        };
+        let webhooks = ground.webhooks()?;
         let codes = ground.codes(&guard, &notifier);
         let sessions = Sessions {
             store: store.clone(),
@@ -187,6 +207,7 @@ impl App {
             open_registration: config.accounts.open_registration,
         };
         let flows = ground.flows(&sessions);
+        let relay = Arc::new(ground.relay(&metrics, &webhooks));
         let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
         let verifications = Verifications {
@@ -196,7 +217,10 @@ impl App {
             mac: mac(Purpose::HashNationalIds),
         };
         let owners = ground.owners(&codes, &notifier);
+        let upkeep = ground.upkeep(&keyring, &relay, &metrics);
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
+        // Workers make connections of their own.
+        store.close_idle();
         Ok(Self {
             accounts,
             config,
@@ -205,6 +229,7 @@ impl App {
             load,
             store,
             vital,
+            background,
             cache,
             notifier,
             identity_provider,
@@ -213,6 +238,7 @@ impl App {
             revocations,
             access,
             callers,
+            webhooks,
             owners,
             departures,
             verifications,
@@ -220,7 +246,10 @@ impl App {
             codes,
             passwords,
             flows,
+            relay,
             sessions,
+            nudge: Nudge::default(),
+            upkeep: Arc::new(upkeep),
             _lock: lock,
         })
     }
@@ -239,10 +268,31 @@ impl App {
 /// The database, in its shape.
 async fn store(config: &Config) -> Result<Store, StartError> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
-    if config.database.migrate {
-        store.migrate().await?;
-    }
+    store.bring_to_shape(config.database.migrate).await?;
     Ok(store)
+}
+
+/// What was taken back, as far as the database knows now.
+async fn revocations(
+    config: &Config,
+    replica: &Arc<Replica>,
+    store: &Store,
+    cache: &Cache,
+    clock: &Clock,
+) -> Result<Arc<Revocations>, StoreError> {
+    let (replica, store, watchers) = (Arc::clone(replica), store.clone(), config.revocation.watchers);
+    let revocations = Revocations::new(replica, store, cache.clone(), clock.clone(), watchers);
+    revocations.reconcile().await?;
+    Ok(Arc::new(revocations))
+}
+
+/// Services and gateways, but in production not the one for trying things out.
+async fn callers(config: &Config, store: Store, keys: MacKey, clock: &Clock) -> Result<Callers, StartError> {
+    let callers = Callers::open(store, keys).await?;
+    if config.profile == Profile::Production {
+        callers.shut_out(DEVELOPMENT_CALLER, &Cause::system(clock.now())).await?;
+    }
+    Ok(callers)
 }
 
 async fn keyring(config: &Config, root_key: &RootKey, store: Store, clock: Clock) -> Result<Arc<Keyring>, StartError> {
@@ -266,7 +316,7 @@ fn accounts_beside(sessions: &Sessions) -> Accounts {
 /// Accounts for a command that works on the database beside running nodes. They learn from the database what it takes back.
 pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Accounts, StartError> {
     let root_key = root_key(config, &store).await?;
-    let nobody_hears = Cache::connect("memory:", "", "", std::time::Duration::ZERO, clock.clone()).await?;
+    let nobody_hears = nobody_hears(&clock).await?;
     Ok(Accounts {
         passwords: Passwords::start(&config.password).map_err(StartError::Passwords)?,
         revocations: Arc::new(Revocations::new(Arc::default(), store.clone(), nobody_hears, clock.clone(), 0)),
@@ -277,65 +327,27 @@ pub async fn accounts(config: &Config, store: Store, clock: Clock) -> Result<Acc
     })
 }
 
-/// What everything that people sign in with stands on.
-struct Ground<'a> {
-    config: &'a Config,
-    root_key: &'a RootKey,
-    store: &'a Store,
-    cache: &'a Cache,
-    clock: &'a Clock,
+/// A cache for commands, which have nobody to share one with.
+async fn nobody_hears(clock: &Clock) -> Result<Cache, CacheError> {
+    Cache::connect("memory:", "", "", std::time::Duration::ZERO, clock.clone()).await
 }
 
-impl Ground<'_> {
-    fn codes(&self, guard: &Guard, notifier: &Notifier) -> Codes {
-        Codes {
-            cache: self.cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.otp.clone(),
-            open_registration: self.config.accounts.open_registration,
-            mac: MacKey::new(self.root_key, Purpose::HashCodes),
-        }
-    }
+/// The jobs, for a command that does one beside running nodes.
+pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkeep, StartError> {
+    let root_key = root_key(config, &store).await?;
+    let keyring = keyring(config, &root_key, store.clone(), clock.clone()).await?;
+    let (metrics, cache) = (Metrics::new(), nobody_hears(&clock).await?);
+    let ground =
+        Ground { config, root_key: &root_key, store: &store, background: &store, cache: &cache, clock: &clock };
+    let relay = Arc::new(ground.relay(&metrics, &ground.webhooks()?));
+    Ok(ground.upkeep(&keyring, &relay, &metrics))
+}
 
-    fn resets(&self, guard: &Guard, notifier: &Notifier) -> Resets {
-        Resets {
-            cache: self.cache.clone(),
-            guard: guard.clone(),
-            notifier: notifier.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.password.clone(),
-            mac: MacKey::new(self.root_key, Purpose::HashCodes),
-        }
-    }
-
-    fn refresh_tokens(&self) -> RefreshTokens {
-        let former = self.config.previous_root_key.as_ref();
-        let former = former.map(|key| MacKey::new(key, Purpose::SealRefreshTokens));
-        RefreshTokens::new(MacKey::new(self.root_key, Purpose::SealRefreshTokens), former)
-    }
-
-    fn flows(&self, sessions: &Sessions) -> Flows {
-        Flows {
-            sessions: sessions.clone(),
-            cache: self.cache.clone(),
-            clock: self.clock.clone(),
-            settings: self.config.sign_in.clone(),
-            mac: MacKey::new(self.root_key, Purpose::BindFlows),
-        }
-    }
-
-    fn owners(&self, codes: &Codes, notifier: &Notifier) -> Owners {
-        Owners {
-            store: self.store.clone(),
-            codes: codes.clone(),
-            notifier: notifier.clone(),
-            intents: MacKey::new(self.root_key, Purpose::DigestIntents),
-            clock: self.clock.clone(),
-        }
+/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.
+async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
+    match clock {
+        Clock::System => Ok(store.time().await?.map_or(clock, Clock::kept)),
+        Clock::Kept(_) | Clock::Manual(_) => Ok(clock),
     }
 }
 

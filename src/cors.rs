@@ -13,7 +13,7 @@ use crate::config;
 const REMEMBERED: &str = "7200";
 /// What a page may send with a call, and read of its answer.
 const SENT: &str = "authorization, content-type, grpc-timeout, x-grpc-web, x-request-id, x-user-agent";
-const READ: &str = "grpc-message, grpc-status, grpc-status-details-bin";
+const READ: &str = "grpc-message, grpc-status, grpc-status-details-bin, x-request-id";
 
 /// The web sites that may.
 #[derive(Clone, Debug)]

@@ -52,7 +52,8 @@ impl State {
 
     /// Looks at everything once.
     pub async fn look(&self, app: &App) {
-        let (store, cache) = tokio::join!(timeout(PATIENCE, app.store.ping()), timeout(PATIENCE, app.cache.ping()));
+        let (store, cache) =
+            tokio::join!(timeout(PATIENCE, app.background.ping()), timeout(PATIENCE, app.cache.ping()));
         note(&self.store, matches!(store, Ok(Ok(()))), "the database");
         note(&self.cache, matches!(cache, Ok(Ok(()))), "the cache");
         let fresh = app.replica.is_fresh(app.clock.now(), app.config.revocation.bound);

@@ -11,9 +11,9 @@
 //! - **What it knows and decides**: [`session`] (signing in, and what follows), [`identity`] (accounts, visitors, callers),
 //!   [`credential`] (codes and passwords), [`token`], [`guard`] and [`load`] (limits), [`gateway`] (what gateways ask).
 //! - **What it stands on**: [`store`] is the database, [`cache`] what may be lost, [`notify`] the way of messages out,
-//!   [`connect`] outside systems that are asked.
-//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`metrics`],
-//!   [`breaker`], [`signature`], [`cors`].
+//!   [`events`] the way of events out, [`connect`] outside systems that are asked.
+//! - **What all of them use**: [`model`], [`config`], [`clock`], [`random`], [`secret`], [`root_key`], [`seal`],
+//!   [`metrics`], [`breaker`], [`signature`], [`cors`].
 //!
 //! `docs/ARCHITECTURE.md` has the whole map, and walks through a login, a guided sign-in, a refresh and others.
 
@@ -26,6 +26,7 @@ pub mod config;
 pub mod connect;
 pub mod cors;
 pub mod credential;
+pub mod events;
 pub mod gateway;
 pub mod guard;
 pub mod health;
@@ -40,6 +41,7 @@ pub mod proto;
 pub mod random;
 pub mod root_key;
 pub mod rpc;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod session;
@@ -48,3 +50,4 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod upkeep;

@@ -96,4 +96,6 @@ redacted! {
     RevokeRequest
     CreateCallerResponse
     RotateCallerKeyResponse
+    CreateWebhookResponse
+    RotateWebhookSecretResponse
 }

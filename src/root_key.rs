@@ -24,6 +24,12 @@ pub enum Purpose {
     HashNationalIds,
     /// Yields API keys that a repeated request must be answered with again.
     DeriveApiKeys,
+    /// Encrypts the secrets of webhooks at rest.
+    SealWebhookSecrets,
+    /// Yields secrets of webhooks that a repeated request must be answered with again.
+    DeriveWebhookSecrets,
+    /// Yields the first passwords of users that are created in a Nextcloud.
+    DeriveCloudPasswords,
 }
 
 impl Purpose {
@@ -36,6 +42,9 @@ impl Purpose {
             Self::BindFlows => b"countersign/1/bind-flows",
             Self::HashNationalIds => b"countersign/1/hash-national-ids",
             Self::DeriveApiKeys => b"countersign/1/derive-api-keys",
+            Self::SealWebhookSecrets => b"countersign/1/seal-webhook-secrets",
+            Self::DeriveWebhookSecrets => b"countersign/1/derive-webhook-secrets",
+            Self::DeriveCloudPasswords => b"countersign/1/derive-cloud-passwords",
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The request to stop, and everybody's view of it.
+//! What the process is asked for from outside: to stop, and to look at its files again; and everybody's view of it.
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -26,6 +27,12 @@ impl Trigger {
     pub fn pull(&self) {
         self.0.send_replace(true);
     }
+
+    /// Whether it has been.
+    #[must_use]
+    pub fn is_pulled(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
 impl Shutdown {
@@ -44,24 +51,75 @@ impl Shutdown {
     }
 }
 
-/// What tells the process to stop: a terminal, or whoever runs it. From the moment it exists, they no longer end it at once.
+/// The request to look at files at once. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Nudge(Arc<watch::Sender<u64>>);
+
+/// Somebody who is told of it.
+#[derive(Debug)]
+pub struct Nudged(watch::Receiver<u64>);
+
+impl Default for Nudge {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Nudge {
+    /// Asks everybody who listens.
+    pub fn give(&self) {
+        self.0.send_modify(|times| *times += 1);
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen(&self) -> Nudged {
+        Nudged(self.0.subscribe())
+    }
+}
+
+impl Nudged {
+    /// Returns once it is asked for again; never, if nobody is left who could.
+    pub async fn given(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop.
+    Stop,
+    /// To look at files again.
+    Reload,
+}
+
+/// What tells the process something: a terminal, or whoever runs it. From the moment it exists, they no longer end it at once.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     /// Listens from now on.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Returns when the next one comes.
-    pub async fn next(&mut self) {
+    /// What the next one asks for.
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 }

@@ -14,8 +14,13 @@ pub(crate) struct Database {
 impl Database {
     /// Creates it, on a server that flushes to disk.
     pub(crate) async fn create() -> Result<Self> {
+        Self::named("bench").await
+    }
+
+    /// The same where there are several.
+    pub(crate) async fn named(name: &str) -> Result<Self> {
         let server = services::url(services::POSTGRES)?;
-        let name = format!("countersign_bench_{}", std::process::id());
+        let name = format!("countersign_{name}_{}", std::process::id());
         let mut connection = PgConnection::connect(&server).await?;
         let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;
         if fsync != "on" {

@@ -5,6 +5,7 @@
 //! cargo bench --bench load -- --quick             the same in a fraction of the time, less exact
 //! cargo bench --bench load -- introspect echo     some of them
 //! cargo bench --bench load -- --check             fails if a budget is missed
+//! scripts/scale                                   the same calls on a small database and on a very large one
 //! scripts/profile                                 what an introspection is spent on, by function
 //! ```
 //!
@@ -40,6 +41,7 @@ mod refresh;
 mod request;
 mod revocations;
 mod rounds;
+mod scale;
 mod server;
 mod services;
 mod unary;
@@ -96,6 +98,9 @@ fn run() -> Result<ExitCode> {
     if options.wants(refresh::FIGURES) {
         needed.push(services::POSTGRES);
     }
+    if options.wants_scale() {
+        needed.push(services::POSTGRES);
+    }
     if options.wants(codes::FIGURES) || options.wants(propagation::FIGURES) {
         needed.extend([services::POSTGRES, services::REDIS]);
     }
@@ -139,6 +144,9 @@ fn run() -> Result<ExitCode> {
         }
         if options.wants(propagation::FIGURES) {
             propagation::measure(core, options.quick, &mut report).await?;
+        }
+        if options.wants_scale() {
+            Box::pin(scale::measure(core, plan, options.quick, &mut report)).await?;
         }
         Result::Ok(())
     })?;

@@ -2,7 +2,7 @@
 
 use crate::{
     Result, check, codes, footprint, http, introspect, local_verify, passwords, propagation, refresh, revocations,
-    unary, watch,
+    scale, unary, watch,
 };
 
 /// The names of all figures.
@@ -19,6 +19,7 @@ const KNOWN: &[&[&str]] = &[
     refresh::FIGURES,
     codes::FIGURES,
     propagation::FIGURES,
+    scale::FIGURES,
 ];
 
 /// What was asked for.
@@ -55,5 +56,9 @@ impl Options {
     /// Whether one of these figures is asked for. Those that are measured together are printed together.
     pub(crate) fn wants(&self, figures: &[&str]) -> bool {
         self.figures.is_empty() || self.figures.iter().any(|asked| figures.contains(&asked.as_str()))
+    }
+    /// Whether the large database is asked for, which nobody gets unasked.
+    pub(crate) fn wants_scale(&self) -> bool {
+        self.figures.iter().any(|asked| asked == scale::NAME)
     }
 }

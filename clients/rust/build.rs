@@ -33,6 +33,8 @@ const SECRETIVE: &[&str] = &[
     "RevokeRequest",
     "CreateCallerResponse",
     "RotateCallerKeyResponse",
+    "CreateWebhookResponse",
+    "RotateWebhookSecretResponse",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=examples/orders.proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
-    let files = ["errors", "common", "auth", "token", "account", "admin"]
+    let files = ["errors", "common", "auth", "token", "account", "webhooks", "admin"]
         .map(|name| format!("proto/countersign/v1/{name}.proto"));
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_source_info(true).include_imports(true).open_files(files)?;

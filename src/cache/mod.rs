@@ -15,10 +15,12 @@ mod redis;
 mod tally;
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
+use tracing::{Instrument, debug_span};
 
 pub use self::memory::MemoryCache;
 pub use self::redis::RedisCache;
@@ -118,7 +120,7 @@ impl Cache {
     pub async fn ping(&self) -> Result<(), CacheError> {
         match self {
             Self::Memory(_) => Ok(()),
-            Self::Redis(cache) => Box::pin(cache.ping()).await,
+            Self::Redis(cache) => asked("ping", cache.ping()).await,
         }
     }
 
@@ -126,7 +128,7 @@ impl Cache {
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
         match self {
             Self::Memory(cache) => Ok(cache.get(key)),
-            Self::Redis(cache) => Box::pin(cache.get(key)).await,
+            Self::Redis(cache) => asked("get", cache.get(key)).await,
         }
     }
 
@@ -137,7 +139,7 @@ impl Cache {
                 cache.put(key, value, stamp(deadline));
                 Ok(())
             }
-            Self::Redis(cache) => Box::pin(cache.put(key, value, stamp(deadline))).await,
+            Self::Redis(cache) => asked("put", cache.put(key, value, stamp(deadline))).await,
         }
     }
 
@@ -150,7 +152,7 @@ impl Cache {
     ) -> Result<Option<Vec<u8>>, CacheError> {
         match self {
             Self::Memory(cache) => Ok(cache.put_if_absent(key, value, stamp(deadline))),
-            Self::Redis(cache) => Box::pin(cache.put_if_absent(key, value, stamp(deadline))).await,
+            Self::Redis(cache) => asked("put_if_absent", cache.put_if_absent(key, value, stamp(deadline))).await,
         }
     }
 
@@ -158,7 +160,7 @@ impl Cache {
     pub async fn take(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
         match self {
             Self::Memory(cache) => Ok(cache.take(key)),
-            Self::Redis(cache) => Box::pin(cache.take(key)).await,
+            Self::Redis(cache) => asked("take", cache.take(key)).await,
         }
     }
 
@@ -166,7 +168,7 @@ impl Cache {
     pub async fn increment(&self, key: &str, deadline: DateTime<Utc>) -> Result<Count, CacheError> {
         match self {
             Self::Memory(cache) => cache.increment(key, stamp(deadline)),
-            Self::Redis(cache) => Box::pin(cache.increment(key, stamp(deadline))).await,
+            Self::Redis(cache) => asked("increment", cache.increment(key, stamp(deadline))).await,
         }
     }
 
@@ -174,7 +176,7 @@ impl Cache {
     pub async fn count_all(&self, counters: &[Counter]) -> Result<Tally, CacheError> {
         match self {
             Self::Memory(cache) => cache.count_all(counters),
-            Self::Redis(cache) => Box::pin(cache.count_all(counters)).await,
+            Self::Redis(cache) => asked("count_all", cache.count_all(counters)).await,
         }
     }
 
@@ -185,7 +187,7 @@ impl Cache {
                 cache.delete(key);
                 Ok(())
             }
-            Self::Redis(cache) => Box::pin(cache.delete(key)).await,
+            Self::Redis(cache) => asked("delete", cache.delete(key)).await,
         }
     }
 
@@ -196,7 +198,7 @@ impl Cache {
                 cache.publish(topic, payload);
                 Ok(())
             }
-            Self::Redis(cache) => Box::pin(cache.publish(topic, payload)).await,
+            Self::Redis(cache) => asked("publish", cache.publish(topic, payload)).await,
         }
     }
 
@@ -237,6 +239,21 @@ impl Subscription {
             Source::Redis(following) => following.next().await,
         }
     }
+}
+
+/// A question to Redis, as a part of the trace that it belongs to.
+fn asked<'q, T>(
+    operation: &'static str,
+    question: impl Future<Output = T> + Send + 'q,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'q>> {
+    let span = debug_span!(
+        "cache",
+        otel.name = operation,
+        otel.kind = "client",
+        db.system.name = "redis",
+        db.operation.name = operation
+    );
+    Box::pin(question.instrument(span))
 }
 
 /// A time as both backends keep it: microseconds since the epoch, never negative, so that Redis can compare it as text.

@@ -2,13 +2,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its terminal")]
 
 mod account;
+mod delivery;
 mod demo;
 mod health;
 mod import;
+mod job;
 mod operate;
 mod pinned;
 mod serve;
 mod verify;
+mod webhook;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,6 +52,12 @@ enum Command {
     /// Bring accounts over from elsewhere, with their password hashes. To repeat it does no harm.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// The endpoints that events are posted to.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
+    /// Events that have not arrived somewhere.
+    #[command(subcommand)]
+    Delivery(delivery::DeliveryCommand),
     /// The keys that sign access tokens.
     #[command(subcommand)]
     Keys(operate::KeysCommand),
@@ -62,8 +71,11 @@ enum Command {
     Token(verify::TokenCommand),
     /// Ask a running server whether it serves; exit with 0 if it does.
     Healthcheck(health::Healthcheck),
-    /// Delete what has expired.
+    /// Delete what has expired: the same as `job run purge`.
     Purge,
+    /// What is done again and again.
+    #[command(subcommand)]
+    Job(job::JobCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,10 +106,13 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(demo) => block_on(demo.run())?,
         Command::Migrate => block_on(operate::migrate(configuration()?))?,
         Command::Caller(command) => block_on(command.run(configuration()?))?,
+        Command::Delivery(command) => block_on(command.run(configuration()?))?,
+        Command::Webhook(command) => block_on(command.run(configuration()?))?,
         Command::Account(command) => block_on(command.run(configuration()?))?,
         Command::Keys(command) => block_on(command.run(configuration()?))?,
         Command::Import(command) => block_on(command.run(configuration()?))?,
-        Command::Purge => block_on(operate::purge(configuration()?))?,
+        Command::Purge => block_on(job::purge(configuration()?))?,
+        Command::Job(command) => block_on(command.run(configuration()?))?,
         Command::Healthcheck(check) => {
             let (address, tls) = check.server(arguments.config.as_deref())?;
             block_on(check.run(address, tls))?;

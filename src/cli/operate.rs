@@ -118,18 +118,9 @@ pub(super) async fn migrate(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn purge(config: Config) -> Result<(), Failure> {
-    let store = open(&config).await?;
-    let purged = store.purge(config.purge.event_retention, &by_operator()).await?;
-    println!("deleted {purged}");
-    Ok(())
-}
-
 pub(super) async fn open(config: &Config) -> Result<Store, Failure> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
-    if config.database.migrate {
-        store.migrate().await?;
-    }
+    store.bring_to_shape(config.database.migrate).await?;
     Ok(store)
 }
 

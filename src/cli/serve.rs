@@ -7,26 +7,36 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Profile, Route};
 use crate::server::{self, Listeners};
-use crate::shutdown::{self, Signals};
+use crate::shutdown::{self, Asked, Signals};
 use crate::telemetry;
 
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
-    telemetry::start(&config.log)?;
+    let mut telemetry = telemetry::start(&config.log, &config.telemetry)?;
     let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
     let app = Arc::new(App::open(config, Clock::System, None).await?);
+    let looked_at = Arc::downgrade(&app);
+    telemetry.send_figures(move || looked_at.upgrade().map(|app| app.snapshot()));
     let (trigger, view) = shutdown::channel();
     // Before it says that it serves: whoever reads that may ask it to stop.
     let mut signals = Signals::listen()?;
     announce(&app, &listeners).await?;
+    let nudge = app.nudge.clone();
     tokio::spawn(async move {
-        signals.next().await;
-        trigger.pull();
-        // A second signal means that somebody is out of patience.
-        signals.next().await;
+        let mut is_asked = false;
+        loop {
+            match signals.next().await {
+                Asked::Reload => nudge.give(),
+                Asked::Stop if is_asked => break,
+                Asked::Stop => trigger.pull(),
+            }
+            is_asked = trigger.is_pulled();
+        }
+        // A second request to stop means that somebody is out of patience.
         std::process::exit(130);
     });
-    server::run(app, listeners, view).await?;
-    Ok(())
+    let outcome = server::run(app, listeners, view).await;
+    telemetry.end().await;
+    Ok(outcome?)
 }
 
 /// Tells where it serves and, in development, how to try it.

@@ -13,36 +13,49 @@ macro_rules! section {
 
 mod claims;
 mod cookies;
+mod events;
 mod identity;
+mod jobs;
 mod limits;
 mod load;
+mod nextcloud;
 mod notify;
 mod password;
 mod read;
+mod secrets;
 mod sign_in;
 mod source;
 mod span;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod url;
 mod web;
+mod webhooks;
 
 use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
 pub use self::cookies::{Cookies, SameSite};
+pub use self::events::{Events, RabbitMq};
 pub use self::identity::{HttpProvider, Identity, Provider, Zibal};
+pub use self::jobs::{Jobs, Purge};
 pub use self::limits::{Limit, Limits, Spend, UnusedCodes};
 pub use self::load::{Allowance, Callers, Load};
+pub use self::nextcloud::{DisplayName, Nextcloud, OnDeletion, UserIdPattern};
 pub use self::notify::{Kavenegar, Lookups, Notify, Route, Smtp, SmtpTls, Twilio, Webhook};
 pub use self::password::Password;
+pub use self::secrets::SecretFiles;
+use self::secrets::Source;
 pub use self::sign_in::{FirstStep, NewAccountStep, ProfileField, SignIn};
 pub use self::source::Problem;
 use self::source::{DEFAULTS, Settings};
+pub use self::telemetry::Telemetry;
 pub use self::tls::Tls;
 pub use self::web::Web;
+pub use self::webhooks::Webhooks;
 use crate::model::{Algorithm, ClaimRule, Region};
 use crate::root_key::RootKey;
 use crate::secret::Secret;
@@ -70,6 +83,10 @@ pub struct Config {
     /// The root key; none in development where one is to be generated.
     pub root_key: Option<RootKey>,
     pub previous_root_key: Option<RootKey>,
+    /// How often files with secrets are looked at.
+    pub reload_secrets_every: TimeDelta,
+    /// The files that secrets were read from.
+    pub secret_files: SecretFiles,
     pub token: Token,
     pub keys: Keys,
     pub session: SessionConfig,
@@ -85,13 +102,19 @@ pub struct Config {
     pub callers: Callers,
     pub notify: Notify,
     pub identity: Identity,
+    pub events: Events,
+    pub webhooks: Webhooks,
+    pub nextcloud: Nextcloud,
     pub purge: Purge,
+    pub jobs: Jobs,
     pub log: Log,
+    pub telemetry: Telemetry,
+    source: Source,
 }
 
 section! {
     /// `[grpc]`
-    Grpc { listen: SocketAddr, workers: usize, drain: TimeDelta, }
+    Grpc { listen: SocketAddr, workers: usize, drain_delay: TimeDelta, drain: TimeDelta, }
 }
 section! {
     /// `[database]`
@@ -144,10 +167,6 @@ section! {
     }
 }
 section! {
-    /// `[purge]`
-    Purge { every: TimeDelta, event_retention: TimeDelta, }
-}
-section! {
     /// `[log]`
     Log { json: bool, filter: String, }
 }
@@ -173,6 +192,16 @@ impl Config {
         path: Option<&std::path::Path>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::load_from(Source::new(path, environment))
+    }
+
+    /// Reads everything once more from where it came from.
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        Self::load_from(self.source.clone())
+    }
+
+    fn load_from(source: Source) -> Result<Self, ConfigError> {
+        let path = source.path.as_deref();
         let file = match path {
             None => None,
             Some(path) => match std::fs::read_to_string(path) {
@@ -187,7 +216,9 @@ impl Config {
             },
         };
         let file = file.as_ref().map(|(path, text)| (path.as_str(), text.as_str()));
-        Self::read(Settings::gather(file, environment))
+        let mut config = Self::read(Settings::gather(file, source.environment()))?;
+        config.source = source;
+        Ok(config)
     }
 
     fn read(mut settings: Settings) -> Result<Self, ConfigError> {

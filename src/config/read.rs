@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use chrono::TimeDelta;
 
+use super::secrets::Source;
 use super::source::Settings;
 use super::span::Span;
 use super::{
-    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, Purge, RevocationConfig,
-    SessionConfig, Token, cookies, identity, limits, load, notify, password, sign_in, tls, web,
+    Accounts, CacheConfig, Config, Database, Grpc, Keys, Limit, Log, Otp, Profile, RevocationConfig, SessionConfig,
+    Token, cookies, events, identity, jobs, limits, load, nextcloud, notify, password, sign_in, telemetry, tls, web,
+    webhooks,
 };
 use crate::root_key::RootKey;
 
@@ -23,6 +25,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let cache = self::cache(s);
     let root_key = root_key(s, "secrets.root_key");
     let previous_root_key = self::root_key(s, "secrets.previous_root_key");
+    let reload_secrets_every = span(s, "secrets.reload_every", "1s", "1d");
     let token = self::token(s);
     let keys = self::keys(s);
     let session = self::session(s);
@@ -38,8 +41,13 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
     let callers = load::read_callers(s);
     let identity = identity::read(s);
     let notify = notify::read(s);
-    let purge = self::purge(s);
+    let events = events::read(s);
+    let webhooks = webhooks::read(s);
+    let nextcloud = nextcloud::read(s);
+    let purge = jobs::purge(s);
+    let jobs = jobs::jobs(s);
     let log = self::log(s);
+    let telemetry = telemetry::read(s);
     Some(Config {
         profile: profile?,
         grpc: grpc?,
@@ -49,6 +57,7 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         cache: cache?,
         root_key: root_key?,
         previous_root_key: previous_root_key?,
+        reload_secrets_every: reload_secrets_every?,
         token: token?,
         keys: keys?,
         session: session?,
@@ -64,16 +73,24 @@ pub(super) fn config(s: &mut Settings) -> Option<Config> {
         callers: callers?,
         notify: notify?,
         identity: identity?,
+        events: events?,
+        webhooks: webhooks?,
+        nextcloud: nextcloud?,
         purge: purge?,
+        jobs: jobs?,
         log: log?,
+        telemetry: telemetry?,
+        secret_files: std::mem::take(&mut s.secret_files),
+        source: Source::default(),
     })
 }
 
 fn grpc(s: &mut Settings) -> Option<Grpc> {
     let listen = address(s, "grpc.listen");
     let workers = s.number("grpc.workers", 0..=1024);
+    let drain_delay = span(s, "grpc.drain_delay", "0s", "10m");
     let drain = span(s, "grpc.drain", "0s", "1h");
-    Some(Grpc { listen: listen?, workers: workers?, drain: drain? })
+    Some(Grpc { listen: listen?, workers: workers?, drain_delay: drain_delay?, drain: drain? })
 }
 
 fn database(s: &mut Settings) -> Option<Database> {
@@ -155,12 +172,6 @@ fn otp(s: &mut Settings) -> Option<Otp> {
     })
 }
 
-fn purge(s: &mut Settings) -> Option<Purge> {
-    let every = span(s, "purge.every", "1m", "7d");
-    let event_retention = span(s, "purge.event_retention", "1d", "3650d");
-    Some(Purge { every: every?, event_retention: event_retention? })
-}
-
 fn log(s: &mut Settings) -> Option<Log> {
     let json = choice(s, "log.format", &[("text", false), ("json", true)]);
     Some(Log { json: json?, filter: s.text("log.filter").to_owned() })
@@ -173,6 +184,8 @@ pub(super) fn check(config: &Config, s: &mut Settings) {
     identity::check(config, s);
     password::check(&config.password, config.profile, s);
     notify::check(config, s);
+    telemetry::check(config, s);
+    nextcloud::check(config, s);
     let mut expect = |holds: bool, setting: &str, fault: &str| {
         if !holds {
             s.fault(setting, fault.to_owned());

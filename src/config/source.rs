@@ -6,8 +6,10 @@ use std::fmt;
 
 use toml::{Table, Value};
 
+use super::secrets::SecretFiles;
+
 /// The variables that set something begin with this.
-const PREFIX: &str = "COUNTERSIGN__";
+pub(super) const PREFIX: &str = "COUNTERSIGN__";
 /// The defaults, which are also the list of all names.
 pub(super) const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -50,12 +52,13 @@ impl fmt::Display for Problem {
 pub(super) struct Settings {
     values: BTreeMap<String, (Value, Origin)>,
     pub(super) problems: Vec<Problem>,
+    pub(super) secret_files: SecretFiles,
 }
 
 impl Settings {
     /// Lays the sources over one another. What is unknown or of the wrong type is a problem, and the default stays.
     pub(super) fn gather(file: Option<(&str, &str)>, environment: impl Iterator<Item = (String, String)>) -> Self {
-        let mut settings = Self { values: BTreeMap::new(), problems: Vec::new() };
+        let mut settings = Self { values: BTreeMap::new(), problems: Vec::new(), secret_files: SecretFiles::default() };
         match DEFAULTS.parse::<Table>() {
             Ok(defaults) => flatten("", &defaults, &mut |name, value| {
                 settings.values.insert(name, (value.clone(), Origin::Defaults));
@@ -179,7 +182,10 @@ impl Settings {
             self.fault(&file_setting, format!("`{name}` is set as well; set one of the two"));
         }
         match std::fs::read_to_string(&path) {
-            Ok(text) => text.trim().to_owned(),
+            Ok(text) => {
+                self.secret_files.note(name, &path, text.trim());
+                text.trim().to_owned()
+            }
             Err(error) => {
                 self.fault(&file_setting, format!("cannot read {path}: {error}"));
                 String::new()

@@ -97,3 +97,25 @@ fn a_cheaper_password_hash_than_owasp_recommends_is_refused() {
     let problems = load("[password]\nminimum_length = 7\nmemory_kib = 262145\n", &[]).unwrap_err().0;
     assert_eq!(problems.len(), 2);
 }
+
+#[test]
+fn a_collector_is_described_soundly_or_not_at_all() {
+    let of = |text: &str| load(&format!("[telemetry]\n{text}\n"), &[]);
+    let telemetry = of("resource = ['a=b', 'c = d=e']\nsampling_ratio = '0.25'\ntraces = true").unwrap().telemetry;
+    assert!(telemetry.is_on());
+    assert_eq!(telemetry.sampling_ratio.to_string(), "0.25");
+    assert_eq!(telemetry.resource, [("a", "b"), ("c", "d=e")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    for bad in [
+        "sampling_ratio = '2'",
+        "sampling_ratio = 'NaN'",
+        "resource = ['a']",
+        "protocol = 'http'",
+        "headers = 'secret'",
+        "logs = true\nendpoint = 'collector'",
+        "traces = true\nheaders = 'a=b'\nendpoint = 'ftp://collector'",
+    ] {
+        assert!(of(bad).is_err(), "{bad}");
+    }
+    // Where nothing is sent, nobody needs to be there.
+    assert!(!of("endpoint = ''").unwrap().telemetry.is_on());
+}

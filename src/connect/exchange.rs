@@ -5,34 +5,47 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, redirect};
+use chrono::TimeDelta;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Method, redirect};
+
+use crate::telemetry::Context;
 
 /// No answer that makes sense is longer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Why an outside system cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the identity provider's client cannot be set up: {0}")]
+#[error("the client of an outside system cannot be set up: {0}")]
 pub struct SetupError(#[from] reqwest::Error);
 
 /// What came back, whatever its status.
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// When to ask again, where the other side says so in seconds.
+    pub(super) retry_after: Option<TimeDelta>,
     pub(super) body: Vec<u8>,
 }
 
 /// Why nothing useful came back. Says nothing of what was asked, nor of where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    #[error("did not answer in time")]
     Late,
-    #[error("cannot be connected to")]
     Unreachable,
-    #[error("broke off")]
     Broken,
-    #[error("answered at too great a length")]
     TooLong,
+}
+
+impl Lost {
+    /// What the other side did, for a sentence about it.
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::Late => "did not answer in time",
+            Self::Unreachable => "cannot be connected to",
+            Self::Broken => "broke off",
+            Self::TooLong => "gave an answer that is too long",
+        }
+    }
 }
 
 impl From<reqwest::Error> for Lost {
@@ -48,32 +61,51 @@ impl From<reqwest::Error> for Lost {
 }
 
 /// A client for one system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Exchange(Client);
 
 impl Exchange {
     pub(super) fn new(timeout: Duration) -> Result<Self, SetupError> {
+        Self::trusting(timeout, &[])
+    }
+
+    /// One that believes certificates of these authorities beside the system's.
+    pub(super) fn trusting(timeout: Duration, authorities: &[Certificate]) -> Result<Self, SetupError> {
         let client = Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout)
-            // A redirect would carry a national id to a place that nobody has configured.
+            .tls_certs_merge(authorities.iter().cloned())
+            // A redirect would carry a national id or a password to a place that nobody has configured.
             .redirect(redirect::Policy::none())
             .build()?;
         Ok(Self(client))
     }
 
-    /// Posts a JSON body. A connection that was refused is tried once more; what may have arrived is not, because each
-    /// question may cost money.
+    /// Posts a JSON body.
     pub(super) async fn post(&self, url: &str, mut headers: HeaderMap, body: Vec<u8>) -> Result<Answer, Lost> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        self.send(Method::POST, url, headers, body).await
+    }
+
+    /// Asks one question. A connection that was refused is tried once more; what may have arrived is not, because each
+    /// question may cost money.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, Lost> {
+        Context::current().write(&mut headers);
         let body = Bytes::from(body);
-        let send = || self.0.post(url).headers(headers.clone()).body(body.clone()).send();
+        let send = || self.0.request(method.clone(), url).headers(headers.clone()).body(body.clone()).send();
         let mut response = match send().await {
             Err(error) if is_refused(&error) => send().await?,
             outcome => outcome?,
         };
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
@@ -81,7 +113,7 @@ impl Exchange {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, retry_after: retry_after.and_then(TimeDelta::try_seconds), body })
     }
 }
 

@@ -69,6 +69,12 @@ impl Guard {
         Self { cache, clock, limits: Arc::new(limits), mac, metrics }
     }
 
+    /// Where it counts, for those whom it guards.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Whether somebody in this network may have another anonymous token.
     pub async fn admit_anonymous(&self, network: Network) -> Result<(), GuardError> {
         self.admit_from(network, "anonymous_per_network", self.limits.anonymous_per_network).await

@@ -7,6 +7,7 @@ mod discovery;
 mod fault;
 mod form;
 mod introspect;
+mod job;
 mod revoke;
 
 use std::net::IpAddr;
@@ -45,6 +46,7 @@ struct View {
     state: Arc<State>,
     /// About what routes need.
     complaint: Arc<Complaint>,
+    wrong_keys: Arc<job::WrongKeys>,
 }
 
 /// Everything that is served.
@@ -59,10 +61,11 @@ pub fn router(app: Arc<App>, state: Arc<State>) -> Router {
         .route(INTROSPECT, post(introspect::introspect))
         .route(REVOKE, post(revoke::revoke))
         .route("/auth/check", any(check::check))
+        .route("/jobs/{name}", post(job::run))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(View { app, state, complaint: Arc::default() })
+        .with_state(View { app, state, complaint: Arc::default(), wrong_keys: Arc::default() })
 }
 
 /// Lets pages of listed web sites read an answer.
@@ -92,7 +95,7 @@ async fn jwks(Shared(view): Shared<View>) -> Response {
 
 /// What this node has counted, as Prometheus reads it.
 async fn metrics(Shared(view): Shared<View>) -> Response {
-    match view.app.metrics.render() {
+    match view.app.figures() {
         Ok(body) => {
             let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, form)], body).into_response()

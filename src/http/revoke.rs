@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::{Remote, View, form};
 use crate::identity::API_KEY_PREFIX;
 use crate::load::Class;
-use crate::model::{Actor, ClientContext, Permission};
+use crate::model::{Actor, CallId, ClientContext, Permission};
 use crate::token::Demands;
 
 /// Takes a token back: any, for a caller that may; for somebody with an access token, what is their own.
@@ -48,12 +48,12 @@ pub(super) async fn revoke(
 
 /// The circumstances, for the audit trail.
 fn client(headers: &HeaderMap, address: IpAddr) -> ClientContext {
-    let request_id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let request_id = headers.get("x-request-id").and_then(|value| CallId::chosen(value.to_str().ok()?));
     ClientContext {
         ip: address.to_canonical(),
         user_agent: String::new(),
         device_id: String::new(),
         device_name: String::new(),
-        request_id: request_id.get(..request_id.len().min(64)).unwrap_or_default().to_owned(),
+        request_id: request_id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
     }
 }

@@ -36,6 +36,19 @@ pub enum VisitorError {
     Access(#[from] AccessError),
 }
 
+impl VisitorError {
+    /// What kind of end this is, in one word.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Guard(GuardError::Cache(_)) | Self::Cache(_) => "unavailable",
+            Self::Guard(_) => "limited",
+            Self::Access(error) if error.is_passing() => "unavailable",
+            Self::Access(_) => "failed",
+        }
+    }
+}
+
 impl Visitors {
     /// A token for a visitor; a repeated intent is the same visitor.
     pub async fn welcome(

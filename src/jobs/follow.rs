@@ -8,6 +8,8 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::cache::Signal;
+use crate::clock::Clock;
+use crate::store::StoreError;
 use crate::token::{Change, TOPIC};
 
 /// How often expired revocations are dropped from memory.
@@ -39,11 +41,24 @@ pub(super) async fn compare(app: Arc<App>) {
 }
 
 async fn compare_once(app: &App) -> Result<(), String> {
-    // Each by itself: one that fails must not keep the others from going on.
-    let revocations = app.revocations.reconcile().await.map_err(|error| error.to_string());
+    // Each by itself: one that fails must not keep the others from going on. Nor does one that waits keep the first.
+    let (time, revocations) = tokio::join!(keep_time(app), app.revocations.reconcile());
+    let (time, revocations) = (time.map_err(|error| error.to_string()), revocations.map_err(|error| error.to_string()));
     let callers = app.callers.reload().await.map_err(|error| error.to_string());
     let keys = app.keyring.reload().await.map_err(|error| error.to_string());
-    revocations.and(callers).and(keys)
+    time.and(revocations).and(callers).and(keys)
+}
+
+/// Holds the node's time against the database's.
+async fn keep_time(app: &App) -> Result<(), StoreError> {
+    let Clock::Kept(_) = app.clock else { return Ok(()) };
+    let asked = app.clock.now();
+    if let Some(told) = app.vital.time().await?
+        && let Some(off) = app.clock.put_right(asked, told)
+    {
+        warn!(%off, "this node's time was not the database's, and is now");
+    }
+    Ok(())
 }
 
 /// Listens to the other nodes, for as long as the node lives.

@@ -20,6 +20,8 @@ pub enum Actor {
     System,
     /// Whoever sits at the command line.
     Operator,
+    /// A schedule outside, with the key for jobs.
+    Cron,
 }
 
 impl Actor {
@@ -31,6 +33,7 @@ impl Actor {
             (Self::Caller(id), _) => format!("caller:{id}"),
             (Self::System, _) | (Self::Owner, None) => "system".to_owned(),
             (Self::Operator, _) => "operator".to_owned(),
+            (Self::Cron, _) => "cron".to_owned(),
         }
     }
 }
@@ -106,6 +109,9 @@ macro_rules! event_kinds {
         }
 
         impl EventKind {
+            /// Everything there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// The name the database keeps.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -152,6 +158,18 @@ event_kinds! {
     CallerKeyRotated = "caller.key_rotated",
     /// A caller was deleted.
     CallerDeleted = "caller.deleted",
+    /// An endpoint was added that events are posted to.
+    WebhookCreated = "webhook.created",
+    /// Its secret was replaced.
+    WebhookSecretRotated = "webhook.secret_rotated",
+    /// It said that it is gone, and gets no more events.
+    WebhookDisabled = "webhook.disabled",
+    /// It gets events again.
+    WebhookEnabled = "webhook.enabled",
+    /// It was deleted.
+    WebhookDeleted = "webhook.deleted",
+    /// Events that had not arrived somewhere are tried once more.
+    DeliveriesReplayed = "deliveries.replayed",
     /// A signing key was created, began to sign, or stopped.
     SigningKeyChanged = "signing_key.changed",
     /// What had expired was deleted.

@@ -9,4 +9,6 @@ countersign_token::ids! {
     ChallengeId;
     /// What a client chose to name one intent by, kept over its retries.
     RequestId;
+    /// An endpoint that events are posted to.
+    WebhookId;
 }

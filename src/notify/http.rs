@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, StatusCode, redirect};
 
 use super::verdict::Verdict;
+use crate::telemetry::Context;
 
 /// How long to wait for a connection. What takes longer has surely not sent anything.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -40,7 +41,9 @@ fn encoded(text: &str) -> String {
 
 /// Makes a request, and once more where there was no connection. Anything that may have arrived is not repeated.
 pub(super) async fn ask(request: RequestBuilder, timeout: Duration) -> Result<(StatusCode, Vec<u8>), Verdict> {
-    let request = request.timeout(timeout);
+    let mut headers = HeaderMap::new();
+    Context::current().write(&mut headers);
+    let request = request.headers(headers).timeout(timeout);
     let again = request.try_clone();
     let mut response = match (request.send().await, again) {
         (Err(error), Some(again)) if error.is_connect() && !error.is_timeout() => again.send().await?,

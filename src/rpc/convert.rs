@@ -1,10 +1,15 @@
 //! From the model to messages.
 
+mod delivery;
+mod webhook;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
 use prost_types::value::Kind;
 use serde_json::Value;
 
+pub(super) use self::delivery::delivery;
+pub(super) use self::webhook::webhook;
 use super::validate::Faults;
 use crate::credential::Challenge;
 use crate::model::{

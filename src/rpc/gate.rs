@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::codegen::Body as _;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::Span;
 
 use super::direct::Direct;
 use super::ext_authz::Gateways;
@@ -24,6 +25,7 @@ use super::policy::{Rule, decide, rule};
 use super::{deadline, load, status};
 use crate::app::App;
 use crate::load::{Class, Lateness};
+use crate::model::CallId;
 
 /// The most metadata that is read. The connection itself takes twice as much, so that whoever sends a little too much is
 /// told so in this contract's terms.
@@ -120,7 +122,7 @@ where
                 };
                 return Either::Right(Box::pin(deadline::within(deadline, answer)));
             }
-            request.extensions_mut().insert(peer);
+            admit(peer, &mut request);
             let answer = self.inner.call(bounded(class, request)).map_ok(with_details as fn(_) -> _);
             if held.is_none() && deadline.is_none() {
                 return Either::Left(answer);
@@ -145,7 +147,7 @@ where
             if let Some(direct) = direct {
                 return Ok(direct.answer(app, &view.gateways, request).await);
             }
-            request.extensions_mut().insert(peer);
+            admit(peer, &mut request);
             poll_fn(|context| inner.poll_ready(context)).await?;
             inner.call(bounded(class, request)).await.map(with_details)
         })))
@@ -155,6 +157,15 @@ where
 /// Lets a message be under way for as long as any may be, but for calls whose messages come as they will.
 fn bounded(class: Class, request: Request<Body>) -> Request<Body> {
     if class == Class::OpenEnded { request } else { deadline::bounded(request) }
+}
+
+/// Lets a peer's request go on, and says of it what kind of peer that is.
+fn admit(mut peer: Peer, request: &mut Request<Body>) {
+    Span::current().record("peer", peer.kind());
+    if let Some(id) = request.extensions().get::<CallId>() {
+        id.as_str().clone_into(&mut peer.request_id);
+    }
+    request.extensions_mut().insert(peer);
 }
 
 /// Whether memory alone could tell who calls.

@@ -12,6 +12,7 @@ mod gate;
 mod health;
 mod introspect;
 mod load;
+mod observe;
 mod peer;
 mod policy;
 mod readers;
@@ -27,10 +28,10 @@ use std::sync::Arc;
 
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
-use tower::layer::util::Stack;
 
 pub use self::gate::GateLayer;
 pub use self::health::Health;
+pub use self::observe::ObserveLayer;
 pub use self::peer::Link;
 pub use self::readers::Readers;
 use self::sized::Sized;
@@ -75,11 +76,12 @@ pub fn routes(app: &Arc<App>, health: &Health) -> Routes {
     routes.routes().prepare()
 }
 
-/// What every call goes through before its handler: from the web's form into its own where it comes from there; who calls, and
-/// whether they may.
+/// What every call of a worker goes through before its handler: from the web's form into its own where it comes from there; what
+/// is told of it; who calls, and whether they may.
 #[must_use]
-pub fn door(app: &Arc<App>, lateness: Arc<Lateness>) -> Stack<GateLayer, WebLayer> {
-    Stack::new(GateLayer::new(Arc::clone(app), lateness), WebLayer::new(&app.config.web))
+pub fn door(app: &Arc<App>, lateness: Arc<Lateness>) -> (WebLayer, ObserveLayer, GateLayer) {
+    let gate = GateLayer::new(Arc::clone(app), lateness);
+    (WebLayer::new(&app.config.web), ObserveLayer::new(&app.metrics), gate)
 }
 
 /// The full names of the services of this contract.

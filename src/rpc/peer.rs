@@ -17,7 +17,6 @@ use crate::model::{Actor, Caller, Cause, CertificateName, Permission, Roles};
 use crate::token::{AccessClaims, Demands, Inactive, Judgement, Known, Rejection};
 
 static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is known of the other end of a connection, before it says anything.
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ pub(crate) struct Peer {
     pub has_cookies: bool,
     /// The other end of the connection.
     pub address: IpAddr,
-    /// What it calls this request: the metadata `x-request-id`, or empty.
+    /// What this request is called: as the peer calls it in the metadata `x-request-id`, or as we do.
     pub request_id: String,
 }
 
@@ -70,7 +69,7 @@ pub(crate) enum Refused {
 impl Peer {
     /// Who sends these metadata over this connection, as far as memory tells.
     pub(crate) fn recognise(app: &App, metadata: &HeaderMap, link: &Link) -> Self {
-        let (address, request_id) = (link.address, request_id(metadata));
+        let (address, request_id) = (link.address, String::new());
         let has_cookies = cookies::are_for(metadata, app);
         let mut peer = Self { caller: None, holder: None, refused: None, has_cookies, address, request_id };
         if let Some(key) = metadata.get(&API_KEY) {
@@ -107,6 +106,17 @@ impl Peer {
                 self.refused = self.refused.or(Some(Refused::UnknownKey));
             }
             Judgement::Inactive(_) => self.refused = self.refused.or(Some(Refused::AccessToken)),
+        }
+    }
+
+    /// What kind of peer it is, for traces and the log: nothing that tells who.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (&self.caller, &self.holder) {
+            (Some(_), Some(_)) => "caller for a person",
+            (Some(_), None) => "caller",
+            (None, Some(holder)) if holder.token.claims.anon => "visitor",
+            (None, Some(_)) => "person",
+            (None, None) => "unknown",
         }
     }
 
@@ -149,12 +159,6 @@ impl Peer {
     pub(crate) fn of<T>(request: &Request<T>) -> Result<&Self, Status> {
         request.extensions().get().ok_or_else(|| super::status::internal("a request came in past the gate"))
     }
-}
-
-/// What the client calls its request, as far as that can stand in a row.
-fn request_id(metadata: &HeaderMap) -> String {
-    let text = metadata.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.get(..text.len().min(64)).unwrap_or_default().to_owned()
 }
 
 /// The access token that comes along, wherever it stands.

@@ -4,6 +4,7 @@ use tonic::Status;
 
 use super::peer::{Peer, Refused};
 use super::status;
+use crate::metrics::MethodName;
 use crate::model::Permission;
 
 /// Who may call an RPC.
@@ -23,7 +24,7 @@ pub(crate) enum Rule {
     Administrator,
 }
 
-/// Every RPC that is served.
+/// Every RPC that is served. Those that are called most stand first.
 const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.TokenService/Introspect", Rule::Caller(Permission::Introspect)),
     ("/envoy.service.auth.v3.Authorization/Check", Rule::Caller(Permission::Check)),
@@ -72,6 +73,15 @@ const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.AdminService/ListSigningKeys", Rule::Administrator),
     ("/countersign.v1.AdminService/RotateSigningKey", Rule::Administrator),
     ("/countersign.v1.AdminService/PurgeExpired", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListJobs", Rule::Administrator),
+    ("/countersign.v1.AdminService/RunJob", Rule::Administrator),
+    ("/countersign.v1.AdminService/CreateWebhook", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListWebhooks", Rule::Administrator),
+    ("/countersign.v1.AdminService/DeleteWebhook", Rule::Administrator),
+    ("/countersign.v1.AdminService/EnableWebhook", Rule::Administrator),
+    ("/countersign.v1.AdminService/RotateWebhookSecret", Rule::Administrator),
+    ("/countersign.v1.AdminService/ListDeliveries", Rule::Administrator),
+    ("/countersign.v1.AdminService/ReplayDeliveries", Rule::Administrator),
     ("/grpc.health.v1.Health/Check", Rule::Anyone),
     ("/grpc.health.v1.Health/List", Rule::Anyone),
     ("/grpc.health.v1.Health/Watch", Rule::Anyone),
@@ -79,7 +89,59 @@ const TABLE: &[(&str, Rule)] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Anyone),
 ];
 
-/// The rule for a path, if there is one. The paths asked for most stand first.
+/// So many of them are called for each request that somebody else serves.
+const FREQUENT: usize = 4;
+/// Those whose answer goes on.
+const STREAMS: [&str; 4] = [
+    "/countersign.v1.TokenService/WatchRevocations",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// A method by its place in the table. Whatever is not in it is one more, so that no caller can make figures up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Method(usize);
+
+impl Method {
+    /// Where it is counted.
+    pub(crate) const fn number(self) -> usize {
+        self.0
+    }
+
+    /// Its service and its name.
+    pub(crate) fn names(self) -> MethodName {
+        TABLE.get(self.0).map_or(UNKNOWN, |(path, _)| names_of(path))
+    }
+
+    /// Whether it is called so often that telling of it must cost next to nothing.
+    pub(crate) const fn is_frequent(self) -> bool {
+        self.0 < FREQUENT
+    }
+
+    /// Whether its answer goes on.
+    pub(crate) fn is_stream(self) -> bool {
+        TABLE.get(self.0).is_some_and(|(path, _)| STREAMS.contains(path))
+    }
+}
+
+const UNKNOWN: MethodName = ("unknown", "unknown");
+
+/// The method that a path names.
+pub(crate) fn method(path: &str) -> Method {
+    Method(TABLE.iter().position(|(known, _)| *known == path).unwrap_or(TABLE.len()))
+}
+
+/// The services and names of all methods, in the order of their numbers.
+pub(crate) fn names() -> impl Iterator<Item = MethodName> {
+    TABLE.iter().map(|(path, _)| names_of(path)).chain([UNKNOWN])
+}
+
+fn names_of(path: &'static str) -> MethodName {
+    path.trim_start_matches('/').split_once('/').unwrap_or(UNKNOWN)
+}
+
+/// The rule for a path, if there is one.
 pub(crate) fn rule(path: &str) -> Option<Rule> {
     TABLE.iter().find(|(known, _)| *known == path).map(|(_, rule)| *rule)
 }

@@ -1,9 +1,11 @@
 //! From errors to statuses: each cause becomes one code, one reason and its details. What only operators may know is logged
 //! here, once, and leaves as a fixed text.
 
+mod job;
 mod load;
 mod owner;
 mod token;
+mod webhook;
 
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::proto::v1::{ErrorReason, SignInNext};
 use crate::session::{FlowError, Needed, SetPasswordError, SignInError};
 use crate::store::StoreError;
 
+pub(crate) use self::job::job_not_found;
 pub(crate) use self::load::compressed;
 
 const DOMAIN: &str = "countersign";

@@ -240,7 +240,17 @@ impl Faults {
     }
 }
 
-/// The opaque form of a cursor.
-pub(crate) fn page_token(cursor: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(cursor)
+/// A page out of what was asked for: one more than fits tells whether there is another, which begins behind the last one's
+/// cursor. Its opaque form stands beside the page, empty where that is the last.
+pub(crate) fn page<T>(mut found: Vec<T>, size: i32, cursor: impl FnOnce(&T) -> Vec<u8>) -> (Vec<T>, String) {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let is_more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| is_more).map(|last| URL_SAFE_NO_PAD.encode(cursor(last)));
+    (found, next.unwrap_or_default())
+}
+
+/// A cursor that is a name.
+pub(crate) fn name_of(cursor: &[u8]) -> Option<String> {
+    String::from_utf8(cursor.to_vec()).ok().filter(|name| !name.contains('\0'))
 }

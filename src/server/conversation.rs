@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::debug;
 
-use super::limits::{GRACE, LAST_LOOK, LOOK, SILENCE};
+use super::calls::{Calls, farewell};
+use super::limits::{GRACE, LOOK, SILENCE};
 use crate::random::Random;
 use crate::rpc::Readers;
 use crate::shutdown::Shutdown;
@@ -27,6 +31,16 @@ pub(super) struct Terms {
     pub(super) readers: Option<Arc<Readers>>,
     /// Whether something has been asked over it, where that is not told otherwise.
     pub(super) has_asked: Option<Arc<AtomicBool>>,
+    /// Its calls that are at work.
+    pub(super) calls: Calls,
+}
+
+/// What a node that stops means for a connection.
+enum Stop {
+    /// It is told to go away.
+    Begins,
+    /// It is cut off.
+    Over,
 }
 
 /// When a connection that begins now is old: at about this age, so that those that began together do not end together.
@@ -45,7 +59,11 @@ where
     let began = Instant::now();
     let mut look = interval_at(began + LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_stopping = false;
+    let over = farewell(shutdown.clone(), terms.calls.clone());
+    let begins = async move { shutdown.requested().await };
+    let stop: [BoxFuture<'_, Stop>; 2] = [begins.map(|()| Stop::Begins).boxed(), over.map(|()| Stop::Over).boxed()];
+    // These are looked at when they say so themselves, and not with every frame: all workers would meet at one lock.
+    let mut stop = FuturesUnordered::from_iter(stop);
     // It has been told to go away; some are cut off if they have not gone by then.
     let mut is_leaving = false;
     let mut cut_off_at: Option<Instant> = None;
@@ -59,12 +77,13 @@ where
                 }
                 return;
             }
-            () = shutdown.requested(), if !is_stopping => {
-                is_stopping = true;
-                is_leaving = true;
-                connection.as_mut().graceful_shutdown();
-                look = interval_at(Instant::now() + LAST_LOOK, LAST_LOOK);
-            }
+            Some(stop) = stop.next() => match stop {
+                Stop::Over => return,
+                Stop::Begins => {
+                    is_leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            },
             now = look.tick() => {
                 if cut_off_at.is_some_and(|end| now >= end) {
                     debug!("a connection did not end in time");
@@ -78,7 +97,7 @@ where
                 let has_to_end = is_unread || terms.expires_at.is_some_and(|end| now >= end);
                 if has_to_end && cut_off_at.is_none() {
                     debug!(is_unread, "a connection has to end");
-                    cut_off_at = Some(now + if is_stopping { LAST_LOOK } else { GRACE });
+                    cut_off_at = Some(now + GRACE);
                 }
                 if !is_leaving && (has_to_end || terms.old_at.is_some_and(|end| now >= end)) {
                     is_leaving = true;

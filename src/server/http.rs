@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::ACCEPT_PAUSE;
 use super::admission::{Admission, Admitted};
+use super::calls::{Calls, Counting};
 use super::connection::Connection;
 use super::conversation::{Terms, converse, old_at};
 use super::limits;
@@ -93,15 +94,17 @@ impl Arrived {
             request.extensions_mut().insert(remote.clone());
             request
         });
+        let calls = Calls::default();
+        let service = TowerToHyperService::new(Counting::of(calls.clone(), service));
         let age = settings.connection_age.and_then(|age| age.to_std().ok());
         let terms = Terms {
             old_at: age.map(old_at),
             expires_at: peer.expires_at,
             has_asked: Some(has_asked),
+            calls,
             ..Terms::default()
         };
         let builder = limits::http();
-        let connection = builder.serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
-        converse(connection, terms, shutdown).await;
+        converse(builder.serve_connection(TokioIo::new(connection), service), terms, shutdown).await;
     }
 }

@@ -14,8 +14,6 @@ pub(super) const UNREAD: Duration = Duration::from_secs(20);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How often a connection is looked at: whether it is too old, and whether what is sent over it is read.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
-/// The same while the node stops, so that those who read nothing do not hold it up.
-pub(super) const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How many clients may shake hands at a time. Others wait, so that there must be room for many who say nothing until they
 /// have had their time.
 pub(super) const HANDSHAKES: usize = 8_192;

@@ -3,6 +3,7 @@
 //! Each worker is a thread with an event loop of its own, so that no call moves between cores. Connections are handed to the worker that has the fewest; `docs/decisions/` tells why.
 
 mod admission;
+mod calls;
 mod connection;
 mod conversation;
 mod http;
@@ -93,11 +94,13 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     let (end_of_jobs, jobs_shutdown) = shutdown::channel();
     let mut jobs = jobs::start(&app, &health, &state, &jobs_shutdown);
     if let Some(tls) = &tls {
-        jobs.spawn(jobs_shutdown.clone().ends(Arc::clone(tls).follow_files()));
+        jobs.spawn(jobs_shutdown.clone().ends(Arc::clone(tls).follow_files(app.nudge.clone())));
     }
     let drain = app.config.grpc.drain.to_std().unwrap_or_default();
+    // From then on no connection is accepted, and those that are open are told to go elsewhere.
+    let (close_doors, closing) = shutdown::channel();
     let (end_of_workers, all_drained) = shutdown::channel();
-    let start = |number| Worker::start(number, &app, &health, tls.as_ref(), &shutdown, all_drained.clone());
+    let start = |number| Worker::start(number, &app, &health, tls.as_ref(), &closing, all_drained.clone());
     let workers = (0..worker_count(&app)).map(start);
     let workers = workers.collect::<io::Result<Vec<_>>>()?;
 
@@ -106,16 +109,21 @@ pub async fn run(app: Arc<App>, listeners: Listeners, mut shutdown: Shutdown) ->
     let admission = |port, most| Admission::new(port, most, load.connections_per_address, app.metrics.clone());
     let grpc_admission = admission("grpc", load.grpc_connections);
     let http_admission = admission("http", load.http_connections);
-    let served = http::Served { tls, router, settings: load.clone(), shutdown: shutdown.clone() };
+    let served = http::Served { tls, router, settings: load.clone(), shutdown: closing.clone() };
     let mut http = tokio::spawn(http::serve(http, http_admission, served));
-    let accepting = accept(&grpc, &grpc_admission, &workers);
     tokio::select! {
-        () = accepting => {}
-        () = shutdown.requested() => info!("asked to stop; finishing what is in flight"),
+        () = accept(&grpc, &grpc_admission, &workers) => {}
+        () = shutdown.requested() => info!("asked to stop"),
     }
     state.leave();
     health.report(|part| state.works(part)).await;
+    app.upkeep.leave();
+    // Whoever sends requests here learns of it by asking, and goes on sending until then.
+    let notice = app.config.grpc.drain_delay.to_std().unwrap_or_default();
+    let _ = tokio::time::timeout(notice, accept(&grpc, &grpc_admission, &workers)).await;
+    info!("finishing what is in flight");
     app.revocations.end_watches();
+    close_doors.pull();
     drop(grpc);
     let (threads, ()) = tokio::join!(join_all(workers.into_iter().map(Worker::drain)), health.end());
     // Before the workers' event loops end: some of what was promised is still being made there.
@@ -172,6 +180,7 @@ async fn close(app: &App) {
         app.cache.close().await;
         app.store.close().await;
         app.vital.close().await;
+        app.background.close().await;
     };
     if tokio::time::timeout(Duration::from_secs(5), closing).await.is_err() {
         warn!("connections could not be closed in time");

@@ -24,6 +24,7 @@ use webpki::EndEntityCert;
 use super::validity::not_after;
 use crate::config;
 use crate::model::CertificateName;
+use crate::shutdown::Nudge;
 
 /// How long a client may take over its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -100,14 +101,18 @@ impl Tls {
         })
     }
 
-    /// Looks again and again whether the files have changed.
-    pub(super) async fn follow_files(self: Arc<Self>) {
+    /// Looks again and again whether the files have changed, and at once where somebody says so.
+    pub(super) async fn follow_files(self: Arc<Self>, nudge: Nudge) {
         let every = self.settings.reload_every.to_std().unwrap_or(Duration::from_secs(10));
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_sound = true;
+        let mut nudged = nudge.listen();
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = nudged.given() => {}
+            }
             let tls = Arc::clone(&self);
             // Files may lie on a disk that takes its time.
             let outcome = tokio::task::spawn_blocking(move || tls.reload()).await;

@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use tracing::warn;
 
 use super::admission::Admitted;
+use super::calls::{Calls, Counting};
 use super::connection::{Connection, Peer};
 use super::conversation::{Terms, converse, old_at};
 use super::limits;
@@ -160,13 +161,15 @@ async fn serve(app: Arc<App>, health: Health, arriving: Arriving, mut shutdown: 
                 let link = Link { address: peer.address, names: peer.names, readers: Arc::default() };
                 let readers = Some(Arc::clone(&link.readers));
                 let old_at = age.map(old_at);
-                let terms = Terms { old_at, expires_at: peer.expires_at, readers, ..Terms::default() };
-                let (service, shutdown) = (Linked { inner: service.clone(), link }, view.clone());
+                let calls = Calls::default();
+                let linked = Linked { inner: service.clone(), link };
+                let service = TowerToHyperService::new(Counting::of(calls.clone(), linked));
+                let terms = Terms { old_at, expires_at: peer.expires_at, readers, calls, ..Terms::default() };
+                let shutdown = view.clone();
                 open.spawn(async move {
                     let _counted = counted;
                     let builder = limits::grpc(web);
-                    let connection = TokioIo::new(connection);
-                    converse(builder.serve_connection(connection, TowerToHyperService::new(service)), terms, shutdown).await;
+                    converse(builder.serve_connection(TokioIo::new(connection), service), terms, shutdown).await;
                 });
             }
         }

@@ -128,6 +128,32 @@ pub enum SignInError {
     Access(#[from] AccessError),
 }
 
+impl SignInError {
+    /// What kind of end this is, in one word.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Refused | Self::Code(CodeError::Wrong | CodeError::NoChallenge) => "refused",
+            Self::Blocked => "blocked",
+            Self::Guard(GuardError::Cache(_))
+            | Self::Code(CodeError::Cache(_) | CodeError::Guard(GuardError::Cache(_))) => "unavailable",
+            Self::Guard(_) | Self::Code(CodeError::Guard(_) | CodeError::TooSoon { .. }) => "limited",
+            Self::Code(CodeError::Notify(_)) | Self::Password(PasswordError::Busy { .. }) => "overloaded",
+            Self::Store(error) if error.is_passing() => "unavailable",
+            Self::Access(error) if error.is_passing() => "unavailable",
+            Self::Store(_) | Self::Access(_) | Self::Password(PasswordError::Failed) => "failed",
+            Self::IntentReused
+            | Self::AlreadyRegistered
+            | Self::SameKind { .. }
+            | Self::RegistrationClosed
+            | Self::Unfit(_)
+            | Self::Code(CodeError::RegistrationClosed | CodeError::ChannelNotOffered | CodeError::IntentReused) => {
+                "not_admitted"
+            }
+        }
+    }
+}
+
 /// Why a session was not carried on.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
@@ -169,7 +195,11 @@ impl Sessions {
         client: &ClientContext,
         request_id: Option<RequestId>,
     ) -> Result<TokenPair, RefreshError> {
-        let (id, generation) = self.refresh_tokens.open(token).ok_or(RefreshError::Invalid)?;
+        let metrics = self.guard.metrics();
+        let Some((id, generation)) = self.refresh_tokens.open(token) else {
+            metrics.refreshed("refused");
+            return Err(RefreshError::Invalid);
+        };
         let now = self.clock.now();
         let intent = request_id.map(|request_id| self.intents.mac(&[b"refresh", request_id.0.as_bytes()]));
         let rotation = Rotation {
@@ -184,7 +214,14 @@ impl Sessions {
             request_id: &client.request_id,
             with_facts: self.access.tells_facts(),
         };
-        match self.store.refresh_session(rotation).await? {
+        let refreshed = self.store.refresh_session(rotation).await.inspect_err(|_| metrics.refreshed("unavailable"))?;
+        metrics.refreshed(match &refreshed {
+            Refreshed::Rotated(_) => "rotated",
+            Refreshed::Repeated(_) => "retried",
+            Refreshed::Reused(_) => "theft",
+            Refreshed::Ended => "refused",
+        });
+        match refreshed {
             Refreshed::Rotated(grant) | Refreshed::Repeated(grant) => Ok(self.pair(&grant)?),
             Refreshed::Reused(ended) => {
                 self.revocations.apply(&[ended.revocation(now)]);

@@ -27,6 +27,31 @@ pub struct Shut {
     pub revoked: Vec<Revocation>,
 }
 
+/// Lifts those blocks of certain accounts whose time is over, and tells of each. `$which` yields the accounts; `$1` in it is
+/// the time, and `$2` what is bound to it.
+macro_rules! lift_ended_blocks {
+    ($tx:expr, $cause:expr, $which:literal, $bound:expr) => {{
+        let cause: &$crate::model::Cause = $cause;
+        let lifted: Vec<$crate::model::Account> = sqlx::query_as(concat!(
+            "UPDATE accounts SET state = 'active', blocked_until = NULL, block_reason = ''
+             WHERE state = 'blocked' AND blocked_until <= $1 AND id IN (",
+            $which,
+            ") RETURNING *"
+        ))
+        .bind(cause.at)
+        .bind($bound)
+        .fetch_all(&mut *$tx)
+        .await?;
+        let cause = $crate::model::Cause { actor: $crate::model::Actor::System, ..cause.clone() };
+        for account in &lifted {
+            record_event!($tx, $crate::model::EventKind::AccountUnblocked, &cause, Some(account.id), None);
+        }
+        lifted
+    }};
+}
+
+pub(super) use lift_ended_blocks;
+
 impl Store {
     /// Shuts an account that is not deleted, ends its sessions and takes back what it was issued, in one transaction. One
     /// that is shut already gets the new reason and the new end.
@@ -65,6 +90,16 @@ impl Store {
                 record_event!(tx, EventKind::AccountUnblocked, cause, Some(id), None);
             }
             Ok(account)
+        })
+    }
+
+    /// Lifts up to `most` blocks whose time is over. An account is open from that time on, whenever this is done: it is done so
+    /// that other systems hear of it. Tells how many there were.
+    pub async fn lift_ended_blocks(&self, most: i64, cause: &Cause) -> Result<usize, StoreError> {
+        in_transaction!(self, tx => {
+            let lifted = lift_ended_blocks!(
+                tx, cause, "SELECT id FROM accounts WHERE state = 'blocked' AND blocked_until <= $1 LIMIT $2", most);
+            Ok(lifted.len())
         })
     }
 }

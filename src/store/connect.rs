@@ -3,17 +3,18 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::Store;
+use super::{Store, lent};
 
 /// How long a request waits for a connection before it is told that there is none.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many connections are set apart: for the comparison of revocations, and for questions while it is late.
+/// How many connections are set apart each time.
 const SET_APART: u32 = 3;
 /// A connection unused for this long is checked before use; checking each time would double the round trips.
 const CHECK_AFTER_IDLE: Duration = Duration::from_secs(5);
@@ -37,6 +38,14 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
+    /// The URL that is to be used from now on names another database.
+    #[error("it names another server or database than before, which needs a restart")]
+    AnotherDatabase,
+    /// It only follows another server.
+    #[error(
+        "the database at {0} is a standby, which takes no changes; name the primary, or an address that leads to it"
+    )]
+    Standby(String),
     /// Another process serves from this file.
     #[error("another process is serving from {0}; stop it first, or give this one a file of its own")]
     InUse(String),
@@ -56,8 +65,8 @@ impl Store {
 }
 
 impl Store {
-    /// The same database through connections of its own, for what must not wait behind requests. The embedded database has
-    /// one connection and lends it to all.
+    /// The same database through connections of its own, for what must not wait behind requests, nor they behind it. The
+    /// embedded database has one connection and lends it to all.
     pub async fn set_apart(&self, url: &str) -> Result<Self, ConnectError> {
         match self {
             Self::Postgres(_) => open_postgres(url, SET_APART).await,
@@ -66,31 +75,75 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Opens new connections with the user and the password that a URL names now. It must be the same database: connections to
+    /// another would stand beside those that are open.
+    pub fn renew_credentials(&self, url: &str) -> Result<(), ConnectError> {
+        let Self::Postgres(pool) = self else { return Err(ConnectError::AnotherDatabase) };
+        let (new, old) = (postgres_options(url)?, pool.connect_options());
+        let place = |options: &PgConnectOptions| {
+            (options.get_host().to_owned(), options.get_port(), options.get_database().map(str::to_owned))
+        };
+        if place(&new) != place(&old) {
+            return Err(ConnectError::AnotherDatabase);
+        }
+        pool.set_connect_options(new);
+        Ok(())
+    }
+}
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions, ConnectError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| ConnectError::Url(error.to_string()))?;
+    Ok(options.application_name("countersign").options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT),
+    ]))
+}
+
 async fn open_postgres(url: &str, max_connections: u32) -> Result<Store, ConnectError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|error| ConnectError::Url(error.to_string()))?
-        .application_name("countersign")
-        .options([
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT),
-        ]);
+    let options = postgres_options(url)?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
+    let met_a_standby = Arc::new(AtomicBool::new(false));
+    let meets_one = Arc::clone(&met_a_standby);
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let meets_one = Arc::clone(&meets_one);
+            Box::pin(async move {
+                let refusal = refuse_standby(connection).await;
+                meets_one.store(refusal.is_err(), Ordering::Relaxed);
+                refusal
+            })
+        })
         .before_acquire(|connection, state| {
             Box::pin(async move {
                 if state.idle_for > CHECK_AFTER_IDLE {
-                    connection.ping().await?;
+                    lent::is_alive(connection).await?;
                 }
                 Ok(true)
             })
         })
         .connect_with(options)
         .await
-        .map_err(|error| ConnectError::Unreachable { place, cause: first_line(&error) })?;
+        .map_err(|error| {
+            if met_a_standby.load(Ordering::Relaxed) {
+                return ConnectError::Standby(place);
+            }
+            ConnectError::Unreachable { place, cause: first_line(&error) }
+        })?;
     Ok(Store::Postgres(pool))
+}
+
+/// A standby may be behind, and would vouch for what has been taken back.
+async fn refuse_standby(connection: &mut PgConnection) -> sqlx::Result<()> {
+    if sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await? {
+        return Err(sqlx::Error::Protocol(
+            "the server is a standby; it is asked again until it has taken over".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 async fn open_sqlite(url: &str) -> Result<Store, ConnectError> {

@@ -151,7 +151,7 @@ impl Django {
         let query = table.page(after, limit);
         let width = table.columns.len();
         let mut users: Vec<UserRow> = on_pool!(&self.0, pool => {
-            let rows = sqlx::query(AssertSqlSafe(query)).persistent(false).fetch_all(pool).await?;
+            let rows = sqlx::query(AssertSqlSafe(query.as_str())).persistent(false).fetch_all(pool).await?;
             rows.iter().map(|row| {
                 let columns = (1..=width).map(|at| row.try_get(at)).collect::<sqlx::Result<_>>()?;
                 Ok::<_, StoreError>(UserRow { key: row.try_get(0)?, columns, groups: Vec::new() })
@@ -159,7 +159,7 @@ impl Django {
         })?;
         let (Some(groups), Some(first), Some(last)) = (groups, users.first(), users.last()) else { return Ok(users) };
         let query = groups.page(&first.key, &last.key);
-        let memberships: Vec<(String, String)> = on_pool!(&self.0, pool => sqlx::query_as(AssertSqlSafe(query))
+        let memberships: Vec<(String, String)> = on_pool!(&self.0, pool => sqlx::query_as(AssertSqlSafe(query.as_str()))
             .persistent(false)
             .fetch_all(pool).await)?;
         let mut of_user = std::collections::HashMap::<String, Vec<String>>::new();

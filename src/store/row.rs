@@ -5,10 +5,10 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::session::Detailed;
-use super::{EndedSession, Grant, SequencedRevocation, StoredCaller};
+use super::{Due, EndedSession, Grant, SealedSecret, SequencedRevocation, StoredCaller};
 use crate::model::{
-    Account, AccountId, Caller, CallerId, EmailAddress, Event, Facts, Identity, Permissions, Phone, Revocation, Roles,
-    Session, SessionId, SigningKey, Target,
+    Account, AccountId, Caller, CallerId, Delivery, EmailAddress, Event, Facts, Identity, KindFilter, Permissions,
+    Phone, Revocation, Roles, Session, SessionId, SigningKey, Target, Webhook, WebhookId,
 };
 use crate::secret::Secret;
 
@@ -141,6 +141,8 @@ from_row!(Event, |row| Ok(Self {
     detail: row.try_get("detail")?,
 }));
 
+from_row!(Due, |row| Ok(Self { event: Event::from_row(row)?, attempts: row.try_get("attempts")? }));
+
 from_row!(SequencedRevocation, |row| {
     let kind: String = row.try_get("kind")?;
     let target = Target::from_parts(&kind, row.try_get("target")?)
@@ -178,4 +180,36 @@ from_row!(SigningKey, |row| Ok(Self {
     activated_at: row.try_get("activated_at")?,
     retired_at: row.try_get("retired_at")?,
     longest_token_seconds: row.try_get("longest_token_seconds")?,
+}));
+
+from_row!(Webhook, |row| Ok(Self {
+    id: WebhookId(row.try_get("id")?),
+    name: row.try_get("name")?,
+    url: row.try_get("url")?,
+    kinds: KindFilter::stored(&row.try_get::<String, _>("kinds")?),
+    created_at: row.try_get("created_at")?,
+    rotated_at: row.try_get("rotated_at")?,
+    disabled_at: row.try_get("disabled_at")?,
+}));
+
+from_row!(SealedSecret, |row| Ok(Self {
+    webhook_id: WebhookId(row.try_get("webhook_id")?),
+    digest: row.try_get("digest")?,
+    sealed: row.try_get("sealed")?,
+    created_at: row.try_get("created_at")?,
+    until: row.try_get("until")?,
+}));
+
+from_row!(Delivery, |row| Ok(Self {
+    destination: row.try_get("destination")?,
+    event_id: row.try_get("event_id")?,
+    seq: row.try_get("seq")?,
+    kind: row.try_get("kind")?,
+    at: row.try_get("at")?,
+    // Where there is none, zeros keep the events' order among themselves.
+    account_id: Some(row.try_get("account_id")?).filter(|id: &Uuid| !id.is_nil()).map(AccountId),
+    state: row.try_get::<String, _>("state")?.parse().map_err(unfit)?,
+    attempts: row.try_get("attempts")?,
+    due_at: row.try_get("due_at")?,
+    last_error: row.try_get("last_error")?,
 }));

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::block::lift_ended_blocks;
 use super::event::record_event;
 use super::identifier::free_claims;
 use super::revocation::insert_revocation;
@@ -159,18 +160,10 @@ pub enum Opened {
     IntentReused,
 }
 
-/// Notes that somebody signs in. A block whose time is over ends with it.
+/// Notes that somebody signs in.
 macro_rules! note_sign_in {
     ($who:literal) => {
-        concat!(
-            "UPDATE accounts SET last_login_at = $1,
-                 state = CASE WHEN state = 'blocked' AND blocked_until <= $1 THEN 'active' ELSE state END,
-                 block_reason = CASE WHEN blocked_until <= $1 THEN '' ELSE block_reason END,
-                 blocked_until = CASE WHEN blocked_until <= $1 THEN NULL ELSE blocked_until END
-             WHERE ",
-            $who,
-            " RETURNING *"
-        )
+        concat!("UPDATE accounts SET last_login_at = $1 WHERE ", $who, " RETURNING *")
     };
 }
 
@@ -229,12 +222,16 @@ impl Store {
                         .fetch_optional(&mut *tx).await?
                 }
             };
-            let Some(account) = account else {
+            let Some(mut account) = account else {
                 return Ok(match new.proved {
                     Proved::Owner { .. } => Opened::Unknown,
                     Proved::Password { .. } => Opened::Outdated,
                 });
             };
+            if account.state == AccountState::Blocked && account.state_at(now) == AccountState::Active {
+                // Nobody has come round to it before.
+                account = lift_ended_blocks!(tx, new.cause, "$2", account.id.0).pop().unwrap_or(account);
+            }
             if account.state != AccountState::Active {
                 return Ok(Opened::Blocked);
             }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config;
-use crate::metrics::Metrics;
+use crate::metrics::{Introspected, Metrics};
 use crate::model::{AccountId, TokenId};
 use crate::random::Random;
 use crate::secret::Secret;
@@ -321,8 +321,14 @@ impl AccessTokens {
     pub fn recall(&self, token: &[u8], demands: Demands<'_>, moment: &Moment) -> Option<Result<Arc<Known>, Inactive>> {
         let known = self.remembered.recall(token, &moment.keys.set)?;
         match self.weigh(known, demands, moment) {
-            Judgement::Active(known) => Some(Ok(known)),
-            Judgement::Inactive(inactive) => Some(Err(inactive)),
+            Judgement::Active(known) => {
+                self.metrics.introspected(Introspected::Active);
+                Some(Ok(known))
+            }
+            Judgement::Inactive(inactive) => {
+                self.metrics.introspected(Introspected::Inactive);
+                Some(Err(inactive))
+            }
             Judgement::Unsure(_) => None,
         }
     }
@@ -341,6 +347,16 @@ impl AccessTokens {
     /// Judges a token. Waits only where memory does not suffice: for keys it has not heard of, or for the database when its
     /// knowledge of revocations is older than the bound.
     pub async fn introspect(&self, token: &str, demands: Demands<'_>) -> Result<Answer, AccessError> {
+        let answer = self.ask(token, demands).await;
+        self.metrics.introspected(match &answer {
+            Ok(Answer { verdict: Ok(_), .. }) => Introspected::Active,
+            Ok(Answer { verdict: Err(_), .. }) => Introspected::Inactive,
+            Err(_) => Introspected::Unavailable,
+        });
+        answer
+    }
+
+    async fn ask(&self, token: &str, demands: Demands<'_>) -> Result<Answer, AccessError> {
         // Read before the judgement: it must not claim to know of what was learnt after it.
         let as_of = self.replica.as_of();
         let mut judgement = self.judge(token, demands);

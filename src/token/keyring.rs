@@ -9,19 +9,19 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{error, info};
 
-use super::{KeySet, PublicKey, SigningPair, seal};
+use super::{KeySet, PublicKey, SigningPair};
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Cause, KeyState, SigningKey};
 use crate::random::Random;
 use crate::root_key::{Purpose, RootKey};
+use crate::seal;
 use crate::store::{Store, StoreError, Successor};
 
 /// The keys of this installation.
 #[derive(Debug)]
 pub struct Keyring {
     store: Store,
-    clock: Clock,
     settings: config::Keys,
     /// The longest life of a token that this node may sign.
     longest_token: TimeDelta,
@@ -111,7 +111,7 @@ impl Keyring {
         store.raise_longest_token(longest_token.num_seconds()).await?;
         let current = ArcSwap::from_pointee(read_keys(&store, &sealing).await?);
         let reading = tokio::sync::Mutex::default();
-        Ok(Self { store, clock, settings, longest_token, sealing, current, reading })
+        Ok(Self { store, settings, longest_token, sealing, current, reading })
     }
 
     /// The keys as they are now.
@@ -147,9 +147,9 @@ impl Keyring {
     }
 
     /// Takes the next step as the schedule has it, if one is due.
-    pub async fn rotate_if_due(&self) -> Result<(), KeyringError> {
+    pub async fn rotate_if_due(&self, cause: &Cause) -> Result<(), KeyringError> {
         self.reload().await?;
-        let now = self.clock.now();
+        let now = cause.at;
         let (pending, due) = {
             let keys = self.keys();
             let active_since = active_record(&keys)?.activated_at.unwrap_or(now);
@@ -157,8 +157,8 @@ impl Keyring {
             (pending_record(&keys).cloned(), other_algorithm || active_since + self.settings.rotate_every <= now)
         };
         match pending {
-            Some(key) if self.usable_at(&key) <= now => self.activate(&key.kid, &Cause::system(now)).await,
-            None if due => self.publish_next(&Cause::system(now)).await.map(drop),
+            Some(key) if self.usable_at(&key) <= now => self.activate(&key.kid, cause).await,
+            None if due => self.publish_next(cause).await.map(drop),
             Some(_) | None => Ok(()),
         }
     }

@@ -17,6 +17,12 @@ mod contracts;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod fault;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod harness;
@@ -27,8 +33,16 @@ mod life;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod nextcloud;
+#[cfg(test)]
 mod password;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod upkeep;
+#[cfg(test)]
+mod webhooks;

@@ -87,13 +87,7 @@ impl From<Trouble> for Fault {
 
 impl From<Lost> for Fault {
     fn from(lost: Lost) -> Self {
-        let what = match lost {
-            Lost::Late => "did not answer in time",
-            Lost::Unreachable => "cannot be connected to",
-            Lost::Broken => "broke off",
-            Lost::TooLong => "gave an answer that is too long",
-        };
-        Self::Trouble(Trouble::passing(what, None))
+        Self::Trouble(Trouble::passing(lost.what(), None))
     }
 }
 

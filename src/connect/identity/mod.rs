@@ -8,6 +8,7 @@ mod zibal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 use tracing::{debug, error, info, warn};
@@ -80,7 +81,7 @@ pub struct IdentityProvider(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    provider: Provider,
+    provider: ArcSwap<Provider>,
     breaker: Breaker,
     /// For one verification, however many questions it takes.
     patience: Duration,
@@ -97,6 +98,23 @@ enum Provider {
     Http(Box<Http>),
 }
 
+impl Provider {
+    /// The one that is configured, and how long it may take.
+    fn new(config: &config::Identity) -> Result<(Self, Duration), SetupError> {
+        Ok(match config.provider {
+            config::Provider::None => (Self::None, Duration::ZERO),
+            config::Provider::Zibal => {
+                let patience = config.zibal.timeout.to_std().unwrap_or_default();
+                (Self::Zibal(Zibal::new(&config.zibal, patience)?), patience)
+            }
+            config::Provider::Http => {
+                let patience = config.http.timeout.to_std().unwrap_or_default();
+                (Self::Http(Box::new(Http::new(&config.http, patience)?)), patience)
+            }
+        })
+    }
+}
+
 /// What a person states.
 struct Stated {
     phone: Option<Phone>,
@@ -107,20 +125,10 @@ struct Stated {
 impl IdentityProvider {
     /// Sets up the one that is configured.
     pub fn new(config: &config::Identity, clock: Clock) -> Result<Self, SetupError> {
-        let (provider, patience) = match config.provider {
-            config::Provider::None => (Provider::None, Duration::ZERO),
-            config::Provider::Zibal => {
-                let patience = config.zibal.timeout.to_std().unwrap_or_default();
-                (Provider::Zibal(Zibal::new(&config.zibal, patience)?), patience)
-            }
-            config::Provider::Http => {
-                let patience = config.http.timeout.to_std().unwrap_or_default();
-                (Provider::Http(Box::new(Http::new(&config.http, patience)?)), patience)
-            }
-        };
+        let (provider, patience) = Provider::new(config)?;
         let breaker = Breaker::new(clock, config.failures, config.open_for);
         Ok(Self(Arc::new(Shared {
-            provider,
+            provider: ArcSwap::from_pointee(provider),
             breaker,
             patience,
             complaint: Mutex::default(),
@@ -128,10 +136,16 @@ impl IdentityProvider {
         })))
     }
 
+    /// Asks with what is configured now, because the secret has changed.
+    pub fn renew(&self, config: &config::Identity) -> Result<(), SetupError> {
+        self.0.provider.store(Arc::new(Provider::new(config)?.0));
+        Ok(())
+    }
+
     /// Whether anybody can be asked at all.
     #[must_use]
     pub fn is_configured(&self) -> bool {
-        !matches!(self.0.provider, Provider::None)
+        !matches!(**self.0.provider.load(), Provider::None)
     }
 
     /// Asks whether national id, phone number and, where it is given, date of birth belong to one person.
@@ -144,7 +158,7 @@ impl IdentityProvider {
         national_id: &NationalId,
         birth_date: Option<&BirthDate>,
     ) -> Result<Finding, ProviderError> {
-        match &self.0.provider {
+        match &**self.0.provider.load() {
             Provider::None => return Err(ProviderError::NotConfigured),
             Provider::Zibal(_) if !phone.is_some_and(zibal::knows) => return Err(ProviderError::NotSupported),
             Provider::Zibal(_) | Provider::Http(_) => {}
@@ -161,7 +175,7 @@ impl IdentityProvider {
 impl Shared {
     async fn ask(self: Arc<Self>, stated: Stated, permit: Permit) -> Result<Finding, ProviderError> {
         let answer = async {
-            match &self.provider {
+            match &*self.provider.load_full() {
                 Provider::None => Ok(Finding::NotMatched),
                 Provider::Zibal(zibal) => zibal.ask(&stated).await,
                 Provider::Http(http) => http.ask(&stated).await,

@@ -179,6 +179,24 @@ impl Codes {
         user: &[u8; 32],
         network: Network,
     ) -> Result<Proof, CodeError> {
+        let proof = self.use_up(id, code, purpose, user, network).await;
+        let (channel, event) = match &proof {
+            Ok(proof) => (proof.channel.as_str(), "used"),
+            Err(CodeError::Wrong) => ("any", "refused"),
+            Err(_) => return proof,
+        };
+        self.guard.metrics().code(channel, event);
+        proof
+    }
+
+    async fn use_up(
+        &self,
+        id: ChallengeId,
+        code: &str,
+        purpose: Purpose,
+        user: &[u8; 32],
+        network: Network,
+    ) -> Result<Proof, CodeError> {
         let kept = self.kept(id).await?.filter(|kept| kept.purpose == purpose).ok_or(CodeError::Wrong)?;
         let identifier = kept.identifier().ok_or(CodeError::Wrong)?;
         // Counted first and compared after, so that guesses at once are no more guesses than one after the other.
@@ -251,6 +269,7 @@ impl Codes {
     /// caller must not be able to tell from its waiting whether somebody is: the look into the database happens behind its
     /// back, in the place that is already taken.
     fn send(&self, place: Place, purpose: Purpose, message: Message) {
+        self.guard.metrics().code(message.channel.as_str(), "sent");
         let is_for_anybody = match purpose {
             Purpose::SignIn | Purpose::Register => self.open_registration,
             Purpose::ChangeIdentifier => true,

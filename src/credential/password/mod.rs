@@ -115,6 +115,12 @@ impl Passwords {
         self.pool.running()
     }
 
+    /// How many threads there are.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
     /// How many passwords wait for a thread.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -117,6 +117,11 @@ impl Pool {
         self.shared.state.lock().running
     }
 
+    /// How many there are.
+    pub(super) const fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
     /// How much waits for one.
     pub(super) fn waiting(&self) -> usize {
         self.shared.state.lock().waiting()

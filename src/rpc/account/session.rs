@@ -11,7 +11,7 @@ use crate::model::SessionId;
 use crate::proto::v1;
 use crate::rpc::convert;
 use crate::rpc::peer::Peer;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, page};
 
 pub(super) async fn list_sessions(
     app: &Arc<App>,
@@ -23,15 +23,11 @@ pub(super) async fn list_sessions(
     let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok().map(SessionId));
     faults.none()?;
     let claims = Peer::of(&request)?.person()?;
-    // One more than asked for tells whether there is another page.
-    let mut sessions = app.sessions.list(claims.sub, below, i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = sessions.len() > size;
-    sessions.truncate(size);
-    let next = sessions.last().filter(|_| is_more).map(|last| page_token(last.id.0.as_bytes()));
+    let found = app.sessions.list(claims.sub, below, i64::from(size) + 1).await?;
+    let (sessions, next_page_token) = page(found, size, |last| last.id.0.as_bytes().to_vec());
     Ok(Response::new(v1::ListSessionsResponse {
         sessions: sessions.into_iter().map(|session| convert::session(session, claims.sid)).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }
 

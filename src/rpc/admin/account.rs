@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::model::{Account, AccountId, AccountState};
 use crate::proto::v1;
 use crate::rpc::convert;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, page};
 
 pub(super) async fn list_accounts(
     app: &Arc<App>,
@@ -22,16 +22,12 @@ pub(super) async fn list_accounts(
     let size = faults.page_size(message.page_size);
     let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok().map(AccountId));
     faults.none()?;
-    // One more than asked for tells whether there is another page.
-    let mut accounts = app.accounts.list(&filter, below, i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = accounts.len() > size;
-    accounts.truncate(size);
-    let next = accounts.last().filter(|_| is_more).map(|last| page_token(last.id.0.as_bytes()));
+    let found = app.accounts.list(&filter, below, i64::from(size) + 1).await?;
+    let (accounts, next_page_token) = page(found, size, |last| last.id.0.as_bytes().to_vec());
     let now = app.clock.now();
     Ok(Response::new(v1::ListAccountsResponse {
         accounts: accounts.into_iter().map(|account| convert::account(account, now)).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::proto::v1;
 use crate::rpc::convert;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, page};
 
 pub(super) async fn list_audit_events(
     app: &Arc<App>,
@@ -20,13 +20,10 @@ pub(super) async fn list_audit_events(
     let size = faults.page_size(message.page_size);
     let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok());
     faults.none()?;
-    let mut events = app.accounts.events(&filter, below, i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = events.len() > size;
-    events.truncate(size);
-    let next = events.last().filter(|_| is_more).map(|last| page_token(last.id.as_bytes()));
+    let found = app.accounts.events(&filter, below, i64::from(size) + 1).await?;
+    let (events, next_page_token) = page(found, size, |last| last.id.as_bytes().to_vec());
     Ok(Response::new(v1::ListAuditEventsResponse {
         events: events.into_iter().map(convert::event).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::model::{CallerId, CallerName, CertificateName};
 use crate::proto::v1;
 use crate::rpc::convert;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, name_of, page};
 use crate::token::Change;
 
 pub(super) async fn create_caller(
@@ -49,18 +49,13 @@ pub(super) async fn list_callers(
     let message = request.get_ref();
     let mut faults = Faults::default();
     let size = faults.page_size(message.page_size);
-    let behind = faults.page_token(&message.page_token, |cursor| {
-        String::from_utf8(cursor.to_vec()).ok().filter(|name| !name.contains('\0'))
-    });
+    let behind = faults.page_token(&message.page_token, name_of);
     faults.none()?;
-    let mut callers = app.callers.list(behind.as_deref().unwrap_or_default(), i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = callers.len() > size;
-    callers.truncate(size);
-    let next = callers.last().filter(|_| is_more).map(|last| page_token(last.name.as_bytes()));
+    let found = app.callers.list(behind.as_deref().unwrap_or_default(), i64::from(size) + 1).await?;
+    let (callers, next_page_token) = page(found, size, |last| last.name.as_bytes().to_vec());
     Ok(Response::new(v1::ListCallersResponse {
         callers: callers.iter().map(convert::caller).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }
 

@@ -3,9 +3,12 @@
 mod account;
 mod audit;
 mod caller;
+mod delivery;
 mod import;
+mod job;
 mod session;
 mod upkeep;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -158,6 +161,62 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::PurgeExpiredRequest>,
     ) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
-        upkeep::purge_expired(&self.0, request).await
+        job::purge_expired(&self.0, request).await
+    }
+
+    async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
+        job::list_jobs(&self.0, request).await
+    }
+
+    async fn run_job(&self, request: Request<v1::RunJobRequest>) -> Result<Response<v1::RunJobResponse>, Status> {
+        job::run_job(&self.0, request).await
+    }
+    async fn create_webhook(
+        &self,
+        request: Request<v1::CreateWebhookRequest>,
+    ) -> Result<Response<v1::CreateWebhookResponse>, Status> {
+        webhook::create_webhook(&self.0, request).await
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksResponse>, Status> {
+        webhook::list_webhooks(&self.0, request).await
+    }
+
+    async fn delete_webhook(
+        &self,
+        request: Request<v1::DeleteWebhookRequest>,
+    ) -> Result<Response<v1::DeleteWebhookResponse>, Status> {
+        webhook::delete_webhook(&self.0, request).await
+    }
+
+    async fn enable_webhook(
+        &self,
+        request: Request<v1::EnableWebhookRequest>,
+    ) -> Result<Response<v1::EnableWebhookResponse>, Status> {
+        webhook::enable_webhook(&self.0, request).await
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        request: Request<v1::RotateWebhookSecretRequest>,
+    ) -> Result<Response<v1::RotateWebhookSecretResponse>, Status> {
+        webhook::rotate_webhook_secret(&self.0, request).await
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<v1::ListDeliveriesRequest>,
+    ) -> Result<Response<v1::ListDeliveriesResponse>, Status> {
+        delivery::list_deliveries(&self.0, request).await
+    }
+
+    async fn replay_deliveries(
+        &self,
+        request: Request<v1::ReplayDeliveriesRequest>,
+    ) -> Result<Response<v1::ReplayDeliveriesResponse>, Status> {
+        delivery::replay_deliveries(&self.0, request).await
     }
 }

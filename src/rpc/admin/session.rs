@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::model::SessionId;
 use crate::proto::v1;
 use crate::rpc::convert;
-use crate::rpc::validate::{Faults, page_token};
+use crate::rpc::validate::{Faults, page};
 
 pub(super) async fn list_account_sessions(
     app: &Arc<App>,
@@ -22,14 +22,11 @@ pub(super) async fn list_account_sessions(
     let size = faults.page_size(message.page_size);
     let below = faults.page_token(&message.page_token, |cursor| Uuid::from_slice(cursor).ok().map(SessionId));
     let account = faults.unless(account)?;
-    let mut sessions = app.sessions.list(account, below, i64::from(size) + 1).await?;
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let is_more = sessions.len() > size;
-    sessions.truncate(size);
-    let next = sessions.last().filter(|_| is_more).map(|last| page_token(last.id.0.as_bytes()));
+    let found = app.sessions.list(account, below, i64::from(size) + 1).await?;
+    let (sessions, next_page_token) = page(found, size, |last| last.id.0.as_bytes().to_vec());
     Ok(Response::new(v1::ListAccountSessionsResponse {
         sessions: sessions.into_iter().map(|session| convert::session(session, None)).collect(),
-        next_page_token: next.unwrap_or_default(),
+        next_page_token,
     }))
 }
 

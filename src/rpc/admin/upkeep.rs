@@ -1,4 +1,4 @@
-//! Signing keys, and what has expired.
+//! Signing keys.
 
 use std::sync::Arc;
 
@@ -33,17 +33,4 @@ pub(super) async fn rotate_signing_key(
     app.revocations.announce(Change::SigningKeys);
     let key = convert::signing_key(&key, keyring.usable_at(&key));
     Ok(Response::new(v1::RotateSigningKeyResponse { key: Some(key) }))
-}
-
-pub(super) async fn purge_expired(
-    app: &Arc<App>,
-    request: Request<v1::PurgeExpiredRequest>,
-) -> Result<Response<v1::PurgeExpiredResponse>, Status> {
-    let purged = app.store.purge(app.config.purge.event_retention, &cause(app, &request)?).await?;
-    Ok(Response::new(v1::PurgeExpiredResponse {
-        sessions: purged.sessions,
-        revocations: purged.revocations,
-        signing_keys: purged.signing_keys,
-        events: purged.events,
-    }))
 }

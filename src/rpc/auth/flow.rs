@@ -13,7 +13,7 @@ use crate::rpc::peer::Peer;
 use crate::rpc::validate::Faults;
 use crate::rpc::{convert, cookies};
 use crate::secret::Secret;
-use crate::session::{Input, Next, Profile, Step, Visitor};
+use crate::session::{FlowError, Input, Next, Profile, Step, Visitor};
 
 /// No name of a flow is longer.
 const MOST_FLOW_BYTES: usize = 64;
@@ -46,7 +46,14 @@ pub(super) async fn continue_sign_in(
     let input = faults.unless(input)?;
     let anonymous = upgrade(app, &peer);
     let visitor = Visitor { client: &client, client_id: client_id(app, &peer), request_id: None, anonymous };
-    let step = app.flows.go_on(&message.flow_id, input, visitor).await?;
+    let step = app.flows.go_on(&message.flow_id, input, visitor).await;
+    // A step in between is no end.
+    match &step {
+        Ok(Step { next: Next::Done(_), .. }) => app.metrics.signed_in("guided", "succeeded"),
+        Err(FlowError::SignIn(error)) => app.metrics.signed_in("guided", error.outcome()),
+        Ok(_) | Err(_) => {}
+    }
+    let step = step?;
     let pair = match &step.next {
         Next::Done(signed_in) => Some(signed_in.tokens.clone()),
         Next::Code(_) | Next::Password | Next::SetPassword | Next::Profile => None,

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::model::{LEEWAY_LIMIT, Permission};
 use crate::proto::v1;
 use crate::proto::v1::auth_service_server::AuthService;
+use crate::session::SignInError;
 use crate::store::Upgrade;
 
 #[derive(Debug)]
@@ -36,6 +37,12 @@ fn upgrade(app: &App, peer: &Peer) -> Option<Upgrade> {
     // The visitor may have other tokens as well, issued up to now.
     let expires_at = app.clock.now() + app.access.anonymous_lifetime() + LEEWAY_LIMIT;
     claims.anon.then_some(Upgrade { visitor: claims.sub, token: claims.jti, expires_at })
+}
+
+/// Counts how an attempt to sign in has ended.
+fn counted<T>(app: &App, method: &'static str, attempt: Result<T, SignInError>) -> Result<T, SignInError> {
+    app.metrics.signed_in(method, attempt.as_ref().map_or_else(SignInError::outcome, |_| "succeeded"));
+    attempt
 }
 
 #[tonic::async_trait]
@@ -112,6 +119,7 @@ impl AuthService for Auth {
         &self,
         request: Request<v1::ResetPasswordRequest>,
     ) -> Result<Response<v1::ResetPasswordResponse>, Status> {
-        password::reset_password(&self.0, request).await
+        // On the heap: it is larger than what all others need.
+        Box::pin(password::reset_password(&self.0, request)).await
     }
 }

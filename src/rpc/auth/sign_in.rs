@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::{client_id, upgrade};
+use super::{client_id, counted, upgrade};
 use crate::app::App;
 use crate::model::{ChallengeId, EmailAddress, Phone};
 use crate::proto::v1;
@@ -51,7 +51,8 @@ pub(super) async fn register(
     let challenge = faults.unless(challenge)?;
     let anonymous = upgrade(app, &peer);
     let visitor = Visitor { client: &client, client_id: client_id(app, &peer), request_id, anonymous };
-    let signed_in = app.sessions.register(challenge, &code, registration, visitor).await?;
+    let registered = app.sessions.register(challenge, &code, registration, visitor).await;
+    let signed_in = counted(app, "registration", registered)?;
     let pair = signed_in.tokens.clone();
     let v1::LoginResponse { tokens, account, upgraded_from, .. } = answer(app, signed_in);
     Ok(cookies::signed_in(v1::RegisterResponse { tokens, account, upgraded_from }, app, &peer, &pair))
@@ -73,14 +74,16 @@ pub(super) async fn login(
         Some(Credential::Otp(otp)) => {
             let challenge: Option<ChallengeId> = faults.parse("otp.challenge_id", &otp.challenge_id);
             let code = faults.code("otp.code", &otp.code, app.config.otp.length);
-            app.sessions.sign_in_with_code(faults.unless(challenge)?, &code, visitor).await?
+            let attempt = app.sessions.sign_in_with_code(faults.unless(challenge)?, &code, visitor).await;
+            counted(app, "code", attempt)?
         }
         Some(Credential::Password(sent)) => {
             let region = app.config.accounts.default_region;
             let identifier = faults.identifier_in("password.identifier", sent.identifier.as_ref(), region);
             faults.token("password.password", &sent.password, MOST_PASSWORD_BYTES);
             let password = Secret::new(sent.password);
-            app.sessions.sign_in_with_password(&faults.unless(identifier)?, &password, visitor).await?
+            let attempt = app.sessions.sign_in_with_password(&faults.unless(identifier)?, &password, visitor).await;
+            counted(app, "password", attempt)?
         }
         None => {
             faults.add("credential", "must be a proof");

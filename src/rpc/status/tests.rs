@@ -7,9 +7,13 @@ use chrono::DateTime;
 
 use super::*;
 use crate::connect::{Input, ProviderError};
+use crate::events::Batch;
+use crate::events::webhooks::WebhookError;
 use crate::identity::{OwnerError, VerificationError};
+use crate::seal::SealError;
 use crate::session::{DepartureError, EndError, RefreshError};
 use crate::token::{AccessError, KeyringError, WatchError};
+use crate::upkeep::{JobError, WorkError};
 
 fn lost() -> sqlx::Error {
     sqlx::Error::PoolTimedOut
@@ -71,6 +75,7 @@ fn below() -> Vec<(&'static str, Status)> {
 }
 
 /// Errors of people and callers, by name.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn above() -> Vec<(&'static str, Status)> {
     vec![
         ("GuardError::Limited", limited().into()),
@@ -151,6 +156,12 @@ fn above() -> Vec<(&'static str, Status)> {
         ("VerificationError::Guard", VerificationError::Guard(limited()).into()),
         ("VerificationError::Provider", VerificationError::Provider(ProviderError::NotConfigured).into()),
         ("VerificationError::Store", VerificationError::Store(no_store()).into()),
+        ("job not found", job_not_found()),
+        ("JobError::Running", JobError::Running.into()),
+        ("JobError::Store", JobError::Store(no_store()).into()),
+        ("WorkError::Store", WorkError::Store(no_store()).into()),
+        ("WorkError::Away", WorkError::Away { batch: Batch::default(), away: "the broker".to_owned() }.into()),
+        ("WorkError::Keyring", WorkError::Keyring(KeyringError::Store(no_store())).into()),
         ("CallerError::NameTaken", CallerError::NameTaken.into()),
         ("CallerError::CertificateTaken", CallerError::CertificateTaken.into()),
         ("CallerError::NotFound", CallerError::NotFound.into()),
@@ -170,11 +181,22 @@ fn above() -> Vec<(&'static str, Status)> {
     ]
 }
 
+/// Errors of endpoints for events, by name.
+fn beside() -> Vec<(&'static str, Status)> {
+    vec![
+        ("WebhookError::NameTaken", WebhookError::NameTaken.into()),
+        ("WebhookError::NotFound", WebhookError::NotFound.into()),
+        ("WebhookError::IntentReused", WebhookError::IntentReused.into()),
+        ("WebhookError::Seal", WebhookError::Seal(SealError::Failed).into()),
+        ("WebhookError::Store", WebhookError::Store(no_store()).into()),
+    ]
+}
+
 #[test]
 fn each_error_becomes_one_status() {
     let mut page = String::new();
     let mut seen = BTreeSet::new();
-    for (name, status) in below().into_iter().chain(above()) {
+    for (name, status) in below().into_iter().chain(above()).chain(beside()) {
         let details = status.get_error_details();
         let info = details.error_info().expect("an ErrorInfo");
         assert_eq!(info.domain, DOMAIN);

@@ -23,6 +23,7 @@ mod sizes;
 mod tls;
 mod verifier;
 mod web;
+mod webhooks;
 
 /// What a token says.
 pub(crate) fn claims(token: &str) -> serde_json::Value {

@@ -94,7 +94,17 @@ fn a_database_is_migrated_and_cleaned() {
     assert_eq!(place.run(&["migrate"]).works(), "the database has the shape that this release needs\n");
     place.run(&["migrate"]).works();
     let purged = place.run(&["purge"]).works();
-    assert_eq!(purged, "deleted 0 sessions, 0 revocations, 0 signing keys, 0 events\n");
+    assert_eq!(purged, "deleted 0 sessions, 0 revocations, 0 signing keys, 0 events, 0 deleted accounts\n");
+    let again = place.run(&["job", "run", "purge"]).works();
+    assert!(again.starts_with("deleted "), "{again}");
+    assert_eq!(place.run(&["job", "run", "rotate-keys"]).works(), "no step was due\n");
+    let listed = place.run(&["job", "list"]).works();
+    let first: Vec<_> = listed.lines().take(3).collect();
+    assert_eq!(first[0], "purge  every 1h");
+    assert!(first[1].starts_with("  next          20"), "{listed}");
+    assert!(first[2].contains("succeeded: deleted ") && first[2].ends_with("(asked for by operator)"), "{listed}");
+    let refused = place.run(&["job", "run", "nonsense"]);
+    assert!(refused.code == Some(2) && refused.err.contains("is not the name of a job"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -138,11 +138,40 @@ async fn a_newer_schema_is_left_alone() {
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'from the future', TRUE, x'00', 0)";
     sqlx::query(newer).execute(&mut connection).await.unwrap();
+    // The later release has only added something: this one works with it, and need not be gone before that one comes.
+    for command in [&["migrate"][..], &["caller", "list"]] {
+        place.run(command).works();
+    }
+    assert_eq!(place.serve().terminate().code, Some(0));
+    // It has taken something away.
+    let contracted = "UPDATE settings SET value = '9999' WHERE name = 'schema.compatible_from'";
+    sqlx::query(contracted).execute(&mut connection).await.unwrap();
+    let said = place.run(&["serve"]).fails();
+    assert!(said.contains("newer release") && said.contains("9999"), "{said}");
+    let place = place.with("DATABASE__MIGRATE", "false");
+    let said = place.run(&["serve"]).fails();
+    assert!(said.contains("newer release") && said.contains("9999"), "{said}");
+    // Nobody said who can work with it.
+    sqlx::query("DELETE FROM settings").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     for command in [&["serve"][..], &["migrate"], &["caller", "list"]] {
         let said = place.run(command).fails();
         assert!(said.contains("newer release"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_that_lacks_something_is_told_what_to_run() {
+    let place = Place::new().with("DATABASE__MIGRATE", "false");
+    let said = place.run(&["serve"]).fails();
+    assert!(said.contains("lacks migration 1") && said.contains("`countersign migrate`"), "{said}");
+    place.run(&["migrate"]).works();
+    assert_eq!(place.serve().terminate().code, Some(0));
+    let mut connection = SqliteConnection::connect(&place.database()).await.unwrap();
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 3").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let said = place.run(&["serve"]).fails();
+    assert!(said.contains("lacks migration 3") && said.contains("`countersign migrate`"), "{said}");
 }
 
 #[test]

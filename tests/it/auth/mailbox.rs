@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 /// A receiver: remembers each request when it arrives, and answers it when it may.
 #[derive(Clone)]
-pub(super) struct Mailbox {
+pub(crate) struct Mailbox {
     pub url: String,
     state: Arc<Shared>,
 }
@@ -26,29 +26,29 @@ struct Shared {
 
 /// One request.
 #[derive(Clone, Debug)]
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl Delivery {
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
 }
 
 impl Mailbox {
     /// One that answers with this status at once.
-    pub(super) async fn answering(status: StatusCode) -> Self {
+    pub(crate) async fn answering(status: StatusCode) -> Self {
         Self::start(status, Semaphore::MAX_PERMITS).await
     }
 
     /// One that takes requests in and answers none until [`Mailbox::let_go`].
-    pub(super) async fn silent() -> Self {
+    pub(crate) async fn silent() -> Self {
         Self::start(StatusCode::OK, 0).await
     }
 
@@ -62,17 +62,17 @@ impl Mailbox {
     }
 
     /// Answers from now on.
-    pub(super) fn let_go(&self) {
+    pub(crate) fn let_go(&self) {
         self.state.answers.add_permits(Semaphore::MAX_PERMITS >> 1);
     }
 
     /// What has arrived up to now.
-    pub(super) fn so_far(&self) -> Vec<Delivery> {
+    pub(crate) fn so_far(&self) -> Vec<Delivery> {
         self.state.received.lock().clone()
     }
 
     /// What has arrived once there is so much.
-    pub(super) async fn deliveries(&self, at_least: usize) -> Vec<Delivery> {
+    pub(crate) async fn deliveries(&self, at_least: usize) -> Vec<Delivery> {
         for _ in 0..1_000 {
             let received = self.so_far();
             if received.len() >= at_least {

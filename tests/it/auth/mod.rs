@@ -12,7 +12,7 @@ mod guesses;
 mod intents;
 mod keys;
 mod limits;
-mod mailbox;
+pub(crate) mod mailbox;
 mod malformed;
 mod resend;
 mod secrecy;

@@ -2,6 +2,8 @@
 
 mod caller;
 mod key;
+mod lease;
+mod outbox;
 mod purge;
 mod revocation;
 mod session;

@@ -1,25 +1,15 @@
 //! Clients in other languages (`tests/clients`), with the libraries that teams there use.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use crate::harness::{Backend, TestApp, on_both_backends};
+use crate::harness::{Backend, TestApp, led_to, on_both_backends};
 
 on_both_backends!(a_service_in_python_gets_along, a_service_in_node_gets_along);
-
-/// What a variable leads to; `scripts/test` sets it. None where it is missing and may be.
-fn led_to(variable: &str) -> Option<PathBuf> {
-    let place = std::env::var_os(variable).map(PathBuf::from);
-    if place.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "{variable} must be set where CI is set");
-        eprintln!("skipped: {variable} not set; scripts/test sets it");
-    }
-    place
-}
 
 /// How many seconds a client may take.
 const PATIENCE: &str = "120";

@@ -9,11 +9,15 @@ mod certificates;
 pub(crate) mod database;
 mod figure;
 mod node;
+mod nowhere;
+mod postgres;
 mod program;
+mod rabbitmq;
 mod redis;
 mod wire;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +37,10 @@ pub(crate) use self::call::{Details, bearer, details, mail_address, phone_number
 pub(crate) use self::certificates::{Authority, Certified};
 pub(crate) use self::figure::figure;
 pub(crate) use self::node::Node;
+pub(crate) use self::nowhere::Nowhere;
+pub(crate) use self::postgres::{End, OwnPostgres};
 pub(crate) use self::program::Program;
+pub(crate) use self::rabbitmq::OwnRabbit;
 pub(crate) use self::redis::{Fall, OwnCluster, OwnRedis, OwnSentinel};
 pub(crate) use self::wire::Wire;
 
@@ -75,6 +82,16 @@ pub(crate) fn has_services() -> bool {
         eprintln!("skipped: {} not set; scripts/test sets them", missing.join(", "));
     }
     missing.is_empty()
+}
+
+/// What a variable leads to; `scripts/test` sets it. None where it is missing and may be.
+pub(crate) fn led_to(variable: &str) -> Option<PathBuf> {
+    let place = std::env::var_os(variable).map(PathBuf::from);
+    if place.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{variable} must be set where CI is set");
+        eprintln!("skipped: {variable} not set; scripts/test sets it");
+    }
+    place
 }
 
 /// Thousands of calls at once: one test at a time does that, so that the others find a machine that still answers.
@@ -147,6 +164,9 @@ impl TestApp {
             ("load.late".to_owned(), "1m".to_owned()),
             ("load.calls".to_owned(), "100000".to_owned()),
             ("revocation.reconcile_every".to_owned(), "100ms".to_owned()),
+            // Tests move the time by days; what is to happen by itself then, a test of that asks for.
+            ("purge.every".to_owned(), "never".to_owned()),
+            ("jobs.rotate_keys_every".to_owned(), "never".to_owned()),
         ];
         match backend {
             Backend::Embedded => {
@@ -305,6 +325,17 @@ impl TestApp {
             Store::Postgres(pool) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
             Store::Sqlite(pool) => sqlx::query_scalar(count).fetch_one(pool).await.unwrap(),
         }
+    }
+
+    /// Waits until nothing waits in the outbox.
+    pub(crate) async fn collected(&self) {
+        for _ in 0..3_000 {
+            if self.rows("events WHERE outbox_seq IS NOT NULL").await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("events stay in the outbox");
     }
 
     /// Starts the installation anew with one more setting, as one node.

@@ -61,6 +61,7 @@ impl Node {
     pub(crate) async fn shut_database(&self) {
         self.app.store.close().await;
         self.app.vital.close().await;
+        self.app.background.close().await;
     }
 
     /// A connection of its own.

@@ -154,7 +154,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A port that nobody listens on, nor on the one ten thousand higher.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
     loop {
         let port = PORTS.start + u16::from_be_bytes(Random.bytes()) % (PORTS.end - PORTS.start);

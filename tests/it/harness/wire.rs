@@ -1,10 +1,13 @@
-//! A wire between a client and a server that a test can cut, slow down, or let swallow what it should carry.
+//! A wire between a client and a server that a test can cut, slow down, let swallow what it should carry, or lead elsewhere.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use socket2::Socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +24,8 @@ const LOSING: u8 = 1;
 const CUT: u8 = 2;
 /// Everything is swallowed, both ways, and nobody is told.
 const HOLE: u8 = 3;
+/// As cut, but each end is told that the other never knew of it.
+const RESET: u8 = 4;
 
 /// A wire to one server.
 pub(crate) struct Wire {
@@ -30,9 +35,13 @@ pub(crate) struct Wire {
     accepting: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct State {
     mode: AtomicU8,
+    server: Mutex<SocketAddr>,
+    /// How often all connections were abandoned.
+    abandoned: AtomicU64,
+    /// How many bytes come through in a second, each way of each connection; 0 is as many as there are.
+    rate: AtomicU64,
     /// How long everything is on its way, in milliseconds.
     delay: AtomicU64,
     turned: Notify,
@@ -43,12 +52,19 @@ impl Wire {
     pub(crate) async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            mode: AtomicU8::new(OPEN),
+            server: Mutex::new(server),
+            abandoned: AtomicU64::new(0),
+            rate: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            turned: Notify::new(),
+        });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if shared.mode() != CUT {
-                    tokio::spawn(carry(client, server, Arc::clone(&shared)));
+                if !shared.is_cut() {
+                    tokio::spawn(carry(client, Arc::clone(&shared)));
                 }
             }
         });
@@ -65,6 +81,26 @@ impl Wire {
         self.turn(CUT);
     }
 
+    /// The same, and both ends are told in the rudest way (RST).
+    pub(crate) fn reset(&self) {
+        self.turn(RESET);
+    }
+
+    /// Leads new connections to another server.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        *self.state.server.lock() = server;
+    }
+
+    /// Swallows what the present connections carry, for ever, and whatever their ends do. New ones are carried.
+    pub(crate) fn abandon(&self) {
+        self.state.abandoned.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Lets so many bytes through in a second; 0 is as many as there are.
+    pub(crate) fn throttle(&self, rate: u64) {
+        self.state.rate.store(rate, Ordering::SeqCst);
+    }
+
     /// Swallows everything. Connections stay, and new ones come about, but nothing comes through.
     pub(crate) fn swallow(&self) {
         self.turn(HOLE);
@@ -78,6 +114,7 @@ impl Wire {
     /// Carries everything again, at once.
     pub(crate) fn mend(&self) {
         self.delay(Duration::ZERO);
+        self.throttle(0);
         self.turn(OPEN);
     }
 
@@ -103,10 +140,27 @@ impl State {
         Duration::from_millis(self.delay.load(Ordering::SeqCst))
     }
 
-    async fn cut(&self) {
+    fn is_cut(&self) -> bool {
+        matches!(self.mode(), CUT | RESET)
+    }
+
+    fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// How long so many bytes take.
+    fn time_for(&self, length: usize) -> Duration {
+        match self.rate.load(Ordering::SeqCst) {
+            0 => Duration::ZERO,
+            rate => Duration::from_micros(u64::try_from(length).unwrap() * 1_000_000 / rate),
+        }
+    }
+
+    /// Waits until something holds, which is looked at whenever the wire is turned.
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
         loop {
             let turned = self.turned.notified();
-            if self.mode() == CUT {
+            if holds(self) {
                 break;
             }
             turned.await;
@@ -114,25 +168,33 @@ impl State {
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, state: Arc<State>) {
-    let Ok(server) = TcpStream::connect(server).await else { return };
+async fn carry(client: TcpStream, state: Arc<State>) {
+    let to = *state.server.lock();
+    let Ok(server) = TcpStream::connect(to).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ends = [client.as_fd(), server.as_fd()].map(|end| Socket::from(end.try_clone_to_owned().unwrap()));
+    let since = state.abandoned();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, &state, false) => {}
-        () = pump(from_server, to_client, &state, true) => {}
-        () = state.cut() => {}
+        () = pump(from_client, to_server, &state, since, false) => {}
+        () = pump(from_server, to_client, &state, since, true) => {}
+        () = state.until(State::is_cut) => {}
+    }
+    if state.mode() == RESET {
+        let _ = ends.map(|end| end.set_linger(Some(Duration::ZERO)));
     }
 }
 
 /// Carries one way, in order, until one end has nothing more to say.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, back: bool) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, since: u64, back: bool) {
     let (sender, mut on_its_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let read = async move {
         let (mut buffer, mut swallowed) = ([0; 16 * 1024], 0);
+        let is_abandoned = || state.abandoned() > since;
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
             match state.mode() {
+                _ if is_abandoned() => {}
                 HOLE => swallowed += length,
                 LOSING if back => {
                     swallowed += length;
@@ -149,10 +211,13 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, ba
                 }
             }
         }
+        // That one end has gone is swallowed as well.
+        state.until(|state| !is_abandoned() && state.mode() != HOLE).await;
     };
     let write = async move {
         while let Some((at, bytes)) = on_its_way.recv().await {
             sleep_until(at).await;
+            tokio::time::sleep(state.time_for(bytes.len())).await;
             if to.write_all(&bytes).await.is_err() {
                 break;
             }

@@ -3,35 +3,19 @@
 use std::time::{Duration, Instant};
 
 use countersign::model::Locale;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 
 use super::{code, counted, send};
-use crate::harness::{Backend, TestApp, figure};
+use crate::harness::{Backend, Nowhere, TestApp, figure};
 
 /// Servers that are not there, or are none of mail.
 async fn hosts() -> Vec<(String, String)> {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent_port = silent.local_addr().unwrap().port().to_string();
-    let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rude_port = rude.local_addr().unwrap().port().to_string();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            tokio::select! {
-                Ok((stream, _)) = silent.accept() => held.push(stream),
-                Ok((mut stream, _)) = rude.accept() => {
-                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-                }
-            }
-        }
-    });
+    let Nowhere { closed, silent, rude } = Nowhere::start().await;
+    let closed = closed.to_string();
     vec![
         ("127.0.0.1".to_owned(), closed.clone()),
         ("localhost".to_owned(), closed),
-        ("127.0.0.1".to_owned(), silent_port),
-        ("127.0.0.1".to_owned(), rude_port),
+        ("127.0.0.1".to_owned(), silent.to_string()),
+        ("127.0.0.1".to_owned(), rude.to_string()),
         ("mail.invalid".to_owned(), "587".to_owned()),
     ]
 }

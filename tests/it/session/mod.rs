@@ -20,9 +20,10 @@ mod watch;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use countersign::model::{Actor, Cause, SessionId, TokenId};
 use countersign::proto::v1;
-use countersign::store::{Grant, Opened};
+use countersign::store::{Grant, Opened, StoreError};
 use tonic::Status;
 
 use crate::harness::database::{new_session, phone, sign_in};
@@ -30,22 +31,27 @@ use crate::harness::{Node, Person, TestApp, bearer, details};
 
 /// Opens a session for somebody new, past the code: the cheap way for tests that need hundreds.
 pub(crate) async fn newcomer(app: &TestApp) -> Person {
+    newcomer_on(app.node(), app.now()).await.unwrap()
+}
+
+/// The same on any node, as far as its database answers.
+pub(crate) async fn newcomer_on(node: &Node, now: DateTime<Utc>) -> Result<Person, StoreError> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let somebody = phone(NEXT.fetch_add(1, Ordering::Relaxed));
-    let (node, now) = (app.node().app(), app.now());
+    let node = node.app();
     let cause = Cause { actor: Actor::System, ..Cause::system(now) };
     let mut session = new_session(now);
     session.absolute_expires_at = now + node.config.session.absolute_lifetime;
     session.expires_at = now + node.config.session.idle_lifetime;
     session.access_expires_at = now + node.config.token.access_lifetime;
-    let opened = node.store.open_session(sign_in(&somebody, session, &cause)).await.unwrap();
+    let opened = node.store.open_session(sign_in(&somebody, session, &cause)).await?;
     let Opened::Session { account, session, .. } = opened else { panic!("{opened:?}") };
     let grant = Grant::of(*session, &account);
-    Person {
+    Ok(Person {
         access_token: node.access.issue(&grant, now).unwrap().token.expose().clone(),
         refresh_token: node.sessions.refresh_tokens.seal(grant.session.id, grant.session.generation).expose().clone(),
         account_id: account.id.to_string(),
-    }
+    })
 }
 
 /// Asks a node for the next pair.

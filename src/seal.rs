@@ -1,4 +1,5 @@
-//! Private keys at rest. Owns how they are encrypted with the key-encryption key, and nothing of where either is kept.
+//! Keys at rest that must be read again, private ones and such as others know. Owns how they are encrypted with the
+//! key-encryption key, and nothing of where either is kept.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
@@ -25,11 +26,11 @@ pub enum SealError {
     Failed,
 }
 
-/// Encrypts the private half of the key called `kid`. The name is authenticated with it, so that whoever can write to the
-/// database cannot put one key in another's place.
+/// Encrypts the key called `name`. The name is authenticated with it, so that whoever can write to the database cannot put
+/// one key in another's place.
 ///
 /// Nonces are random: with one key-encryption key, 2³² keys may be sealed (NIST SP 800-38D §8.3).
-pub fn seal(random: Random, kek: &KeyEncryptionKey, kid: &str, private: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn seal(random: Random, kek: &KeyEncryptionKey, name: &str, private: &[u8]) -> Result<Vec<u8>, SealError> {
     let nonce: [u8; NONCE_LEN] = random.bytes();
     let mut sealed = Vec::with_capacity(1 + NONCE_LEN + private.len() + AES_256_GCM.tag_len());
     sealed.push(VERSION);
@@ -37,14 +38,14 @@ pub fn seal(random: Random, kek: &KeyEncryptionKey, kid: &str, private: &[u8]) -
     sealed.extend_from_slice(private);
     let (_, text) = sealed.split_at_mut(1 + NONCE_LEN);
     let tag = cipher(kek)?
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), context(kid), text)
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), context(name), text)
         .map_err(|_| SealError::Failed)?;
     sealed.extend_from_slice(tag.as_ref());
     Ok(sealed)
 }
 
 /// Decrypts what [`seal`] made for the same name.
-pub fn open(kek: &KeyEncryptionKey, kid: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+pub fn open(kek: &KeyEncryptionKey, name: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
     let (&version, rest) = sealed.split_first().ok_or(SealError::WrongKeyOrDamaged)?;
     if version != VERSION {
         return Err(SealError::UnknownForm(version));
@@ -52,7 +53,7 @@ pub fn open(kek: &KeyEncryptionKey, kid: &str, sealed: &[u8]) -> Result<Secret<V
     let (&nonce, text) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::WrongKeyOrDamaged)?;
     let mut text = text.to_vec();
     let length = cipher(kek)?
-        .open_in_place(Nonce::assume_unique_for_key(nonce), context(kid), &mut text)
+        .open_in_place(Nonce::assume_unique_for_key(nonce), context(name), &mut text)
         .map_err(|_| SealError::WrongKeyOrDamaged)?
         .len();
     text.truncate(length);
@@ -64,8 +65,8 @@ fn cipher(kek: &KeyEncryptionKey) -> Result<LessSafeKey, SealError> {
 }
 
 /// The form is authenticated too, so that a later one cannot be passed off as this.
-fn context(kid: &str) -> Aad<Vec<u8>> {
-    Aad::from([&[VERSION][..], kid.as_bytes()].concat())
+fn context(name: &str) -> Aad<Vec<u8>> {
+    Aad::from([&[VERSION][..], name.as_bytes()].concat())
 }
 
 #[cfg(test)]

@@ -1,0 +1,205 @@
+//! Events on their way out: those that wait in the outbox, and what is still to be delivered where.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{Store, StoreError, in_transaction, on_pool};
+use crate::model::{Event, KindFilter, Webhook};
+
+/// How many rows one statement inserts. SQLite takes 32,766 parameters, and a row has five.
+const CHUNK: usize = 1_000;
+/// How far rows are counted for the figures: beyond it there are "at least so many".
+const COUNTED: i64 = 10_000;
+
+/// A destination, and which kinds of events it wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// Its name in `deliveries`.
+    pub destination: &'a str,
+    /// What it wants.
+    pub kinds: &'a KindFilter,
+}
+
+/// An event that is due to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which.
+    pub event: Event,
+    /// How often it was refused already.
+    pub attempts: i64,
+}
+
+/// What became of an attempt to deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has arrived.
+    Delivered,
+    /// It was refused, and is due again later.
+    Refused {
+        /// When.
+        due_at: DateTime<Utc>,
+        /// Why it was refused, without secrets.
+        error: String,
+    },
+    /// It is given up, until an operator has it replayed.
+    Dead {
+        /// Why, without secrets.
+        error: String,
+    },
+}
+
+/// An attempt and its outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which event.
+    pub event_id: Uuid,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How much waits, counted up to a bound so that looking stays cheap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many are still to go out.
+    pub pending: i64,
+    /// How many were given up.
+    pub dead: i64,
+    /// When the oldest of those that are still to go out happened.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// One that waits in the outbox.
+type Waiting = (Uuid, String, Option<Uuid>, i64);
+
+impl Store {
+    /// Takes the oldest events out of the outbox and notes where they are to go: by these routes, and to the endpoints that
+    /// events are posted to. What nobody wants has no further use for it. Yields how many were taken. Of two that collect at
+    /// once, one gets nothing.
+    pub async fn collect_events(&self, routes: &[Route<'_>], limit: i64) -> Result<usize, StoreError> {
+        in_transaction!(self, tx => {
+            let waiting: Vec<Waiting> = sqlx::query_as(
+                "SELECT id, kind, account_id, outbox_seq FROM events WHERE outbox_seq IS NOT NULL
+                 ORDER BY outbox_seq LIMIT $1")
+                .bind(limit)
+                .fetch_all(&mut *tx).await?;
+            if waiting.is_empty() {
+                return Ok(0);
+            }
+            let mut take = QueryBuilder::new(
+                "UPDATE events SET outbox_seq = NULL WHERE outbox_seq IS NOT NULL AND id IN (");
+            let mut list = take.separated(", ");
+            for (id, ..) in &waiting {
+                list.push_bind(*id);
+            }
+            take.push(")");
+            let taken = take.build().persistent(false).execute(&mut *tx).await?.rows_affected();
+            if taken != waiting.len() as u64 {
+                // Another node took some of them in the meantime, and with them what follows for these.
+                return Ok(0);
+            }
+            // Read behind the events, so that whatever happened after an endpoint had been created finds it here. Each is written as
+            // it is, which locks it: whoever deletes one waits for this and meets what it brings, or has come first.
+            let webhooks: Vec<Webhook> = sqlx::query_as(
+                "UPDATE webhooks SET url = url WHERE disabled_at IS NULL RETURNING *")
+                .fetch_all(&mut *tx).await?;
+            let webhooks: Vec<_> = webhooks.into_iter().map(|webhook| (webhook.destination(), webhook.kinds)).collect();
+            let webhooks = webhooks.iter().map(|(destination, kinds)| Route { destination, kinds });
+            let deliveries: Vec<_> = routes.iter().copied().chain(webhooks).flat_map(|route| {
+                let wanted = waiting.iter().filter(|(_, kind, ..)| route.kinds.lets_through(kind));
+                wanted.map(move |(id, _, account, seq)| (route.destination, *id, *seq, account.unwrap_or_default()))
+            }).collect();
+            for chunk in deliveries.chunks(CHUNK) {
+                let mut insert = QueryBuilder::new("INSERT INTO deliveries (destination, event_id, seq, account_id, due_at) ");
+                insert.push_values(chunk, |mut values, (destination, event, seq, account)| {
+                    // Due at once, whichever node's clock looks at it.
+                    values.push_bind((*destination).to_owned()).push_bind(*event).push_bind(*seq).push_bind(*account)
+                        .push_bind(DateTime::UNIX_EPOCH);
+                });
+                insert.push(" ON CONFLICT DO NOTHING");
+                insert.build().persistent(false).execute(&mut *tx).await?;
+            }
+            Ok(waiting.len())
+        })
+    }
+
+    /// What is due for a destination, oldest first. An event waits for all of its account that came before it: where one of
+    /// those is not due yet, it is not told either.
+    pub async fn due_deliveries(
+        &self,
+        destination: &str,
+        now: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<Due>, StoreError> {
+        let due = on_pool!(self, pool => sqlx::query_as(
+                "SELECT events.*, waiting.attempts FROM deliveries AS waiting JOIN events ON events.id = waiting.event_id
+                 WHERE waiting.destination = $1 AND waiting.state = 'pending' AND NOT EXISTS (
+                     SELECT 1 FROM deliveries AS earlier
+                     WHERE earlier.destination = $1 AND earlier.state = 'pending'
+                         AND earlier.account_id = waiting.account_id AND earlier.seq <= waiting.seq
+                         AND earlier.due_at > $2)
+                 ORDER BY waiting.seq LIMIT $3")
+            .bind(destination).bind(now).bind(limit)
+            .fetch_all(pool).await)?;
+        Ok(due)
+    }
+
+    /// Writes down what became of attempts: what was delivered is done with.
+    pub async fn settle_deliveries(&self, destination: &str, settled: &[Settled]) -> Result<(), StoreError> {
+        if settled.is_empty() {
+            return Ok(());
+        }
+        in_transaction!(self, tx => {
+            let delivered = settled.iter().filter(|settled| settled.outcome == Outcome::Delivered);
+            let delivered: Vec<_> = delivered.map(|settled| settled.event_id).collect();
+            if !delivered.is_empty() {
+                let mut done = QueryBuilder::new("DELETE FROM deliveries WHERE destination = ");
+                done.push_bind(destination.to_owned()).push(" AND event_id IN (");
+                let mut list = done.separated(", ");
+                for id in delivered {
+                    list.push_bind(id);
+                }
+                done.push(")");
+                done.build().persistent(false).execute(&mut *tx).await?;
+            }
+            for Settled { event_id, outcome } in settled {
+                let (state, due_at, error) = match outcome {
+                    Outcome::Delivered => continue,
+                    Outcome::Refused { due_at, error } => ("pending", Some(*due_at), error),
+                    Outcome::Dead { error } => ("dead", None, error),
+                };
+                sqlx::query(
+                    "UPDATE deliveries SET attempts = attempts + 1, state = $3, due_at = COALESCE($4, due_at), last_error = $5
+                     WHERE destination = $1 AND event_id = $2 AND state = 'pending'")
+                    .bind(destination).bind(event_id).bind(state).bind(due_at).bind(error)
+                    .execute(&mut *tx).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// How much waits in the outbox.
+    pub async fn outbox_backlog(&self) -> Result<Backlog, StoreError> {
+        let (pending, oldest): (i64, Option<DateTime<Utc>>) = on_pool!(self, pool => sqlx::query_as(
+                "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE outbox_seq IS NOT NULL LIMIT $1) AS counted),
+                     (SELECT at FROM events WHERE outbox_seq IS NOT NULL ORDER BY outbox_seq LIMIT 1)")
+            .bind(COUNTED)
+            .fetch_one(pool).await)?;
+        Ok(Backlog { pending, dead: 0, oldest })
+    }
+
+    /// How much a destination has still to get.
+    pub async fn delivery_backlog(&self, destination: &str) -> Result<Backlog, StoreError> {
+        let (pending, dead, oldest): (i64, i64, Option<DateTime<Utc>>) = on_pool!(self, pool => sqlx::query_as(
+                "SELECT
+                     (SELECT COUNT(*) FROM (
+                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'pending' LIMIT $2) AS counted),
+                     (SELECT COUNT(*) FROM (
+                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'dead' LIMIT $2) AS counted),
+                     (SELECT events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
+                      WHERE destination = $1 AND state = 'pending' ORDER BY seq LIMIT 1)")
+            .bind(destination).bind(COUNTED)
+            .fetch_one(pool).await)?;
+        Ok(Backlog { pending, dead, oldest })
+    }
+}

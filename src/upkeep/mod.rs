@@ -1,0 +1,259 @@
+//! What keeps an installation in order: jobs that one node does for all, when they are due or when somebody asks for them. Owns
+//! that of several who would begin one does, and what is remembered of each run. When a job is due by itself is for `jobs`.
+
+mod lease;
+mod turn;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
+use subtle::ConstantTimeEq;
+use tracing::{error, info, warn};
+
+pub use self::lease::Lease;
+use self::turn::Turn;
+pub use self::turn::lease_of;
+pub use self::work::{Done, WorkError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::events::Relay;
+use crate::metrics::Metrics;
+use crate::model::{Cause, Job, JobRecord, Run, RunOutcome};
+use crate::secret::Secret;
+use crate::store::{Store, StoreError};
+use crate::token::Keyring;
+
+/// After a run that failed another is tried this soon, where the schedule would not be sooner.
+const RETRY: TimeDelta = TimeDelta::minutes(1);
+
+/// The jobs of an installation, seen from one node.
+#[derive(Debug)]
+pub struct Upkeep {
+    store: Store,
+    keyring: Arc<Keyring>,
+    relay: Arc<Relay>,
+    clock: Clock,
+    metrics: Metrics,
+    event_retention: TimeDelta,
+    purge_every: Option<TimeDelta>,
+    rotate_keys_every: Option<TimeDelta>,
+    relay_every: Option<TimeDelta>,
+    /// What whoever asks over HTTP must bring.
+    http_key: ArcSwapOption<Secret<String>>,
+    /// Which are being done here.
+    at_work: Arc<Mutex<Vec<Job>>>,
+    leaving: AtomicBool,
+}
+
+/// Why a job was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It is being done already.
+    #[error("the job is running already")]
+    Running,
+    /// Whether it may be done cannot be told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// What is remembered of it.
+    pub run: Run,
+    /// What came of it.
+    pub done: Result<Done, WorkError>,
+}
+
+/// How a job stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Which.
+    pub job: Job,
+    /// How often it is done by itself; none where it is left to somebody outside.
+    pub every: Option<TimeDelta>,
+    /// What is known of its past.
+    pub record: JobRecord,
+    /// When it is due by itself.
+    pub next_at: Option<DateTime<Utc>>,
+    /// Whether it is being done.
+    pub is_running: bool,
+}
+
+impl Upkeep {
+    /// The jobs, as they are configured.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        store: Store,
+        keyring: Arc<Keyring>,
+        relay: Arc<Relay>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            store,
+            keyring,
+            relay,
+            clock,
+            metrics,
+            event_retention: config.purge.event_retention,
+            purge_every: config.purge.every,
+            rotate_keys_every: config.jobs.rotate_keys_every,
+            relay_every: config.events.poll_every,
+            http_key: ArcSwapOption::new(config.jobs.http_key.clone().map(Arc::new)),
+            at_work: Arc::default(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// How often a job is done by itself; none where it is left to somebody outside. The relay is always at it then.
+    #[must_use]
+    pub const fn every(&self, job: Job) -> Option<TimeDelta> {
+        match job {
+            Job::Purge => self.purge_every,
+            Job::RotateKeys => self.rotate_keys_every,
+            Job::Relay => self.relay_every,
+        }
+    }
+
+    /// Whether jobs can be asked for over HTTP.
+    #[must_use]
+    pub fn has_http_key(&self) -> bool {
+        self.http_key.load().is_some()
+    }
+
+    /// Whether this is the key for that. How long it takes to tell says nothing of where the two differ.
+    #[must_use]
+    pub fn is_http_key(&self, presented: &str) -> bool {
+        let key = self.http_key.load();
+        key.as_ref().is_some_and(|key| key.expose().as_bytes().ct_eq(presented.as_bytes()).into())
+    }
+
+    /// From now on this is the key, if there is one.
+    pub fn renew_http_key(&self, key: Option<Secret<String>>) {
+        self.http_key.store(key.map(Arc::new));
+    }
+
+    /// Lets go of whatever takes its time, because the node leaves. The next run goes on from there.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Does a job because somebody asks for it, to its end whether they wait for it or not.
+    pub async fn run(self: &Arc<Self>, job: Job, cause: &Cause) -> Result<Finished, JobError> {
+        let (this, cause) = (Arc::clone(self), cause.clone());
+        let doing = tokio::spawn(async move {
+            let turn = this.turn(job).await?;
+            // What is written here is seen by nodes whose schedule says that it is due.
+            let seen = this.store.job_record(job).await?;
+            this.store.begin_job(job, &seen, cause.at).await?;
+            let finished = this.work(&turn, &cause).await;
+            turn.end().await;
+            Ok(finished)
+        });
+        doing.await.unwrap_or(Err(JobError::Store(StoreError::Leaving)))
+    }
+
+    /// Does a job if it is due and no other node has begun. When it is due again.
+    pub async fn run_if_due(self: &Arc<Self>, job: Job) -> Result<Option<DateTime<Utc>>, JobError> {
+        let seen = self.store.job_record(job).await?;
+        self.note_success(job, &seen.record);
+        let Some(every) = self.every(job) else { return Ok(None) };
+        let now = self.clock.now();
+        let due = due_at(&seen.record, every);
+        if let Some(due) = due.filter(|due| *due > now) {
+            return Ok(Some(due));
+        }
+        let turn = self.turn(job).await?;
+        let next = self.do_what_is_due(&turn, every).await;
+        turn.end().await;
+        next
+    }
+
+    /// Does what was due a moment ago, unless another node had its turn before this one.
+    async fn do_what_is_due(&self, turn: &Turn, every: TimeDelta) -> Result<Option<DateTime<Utc>>, JobError> {
+        let (seen, now) = (self.store.job_record(turn.job).await?, self.clock.now());
+        if let Some(due) = due_at(&seen.record, every).filter(|due| *due > now) {
+            return Ok(Some(due));
+        }
+        if !self.store.begin_job(turn.job, &seen, now).await? {
+            return Ok(Some(now + every));
+        }
+        let finished = self.work(turn, &Cause::system(now)).await;
+        let wait = if finished.done.is_ok() { every } else { every.min(RETRY) };
+        Ok(Some(now + wait))
+    }
+
+    /// How all jobs stand.
+    pub async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
+        let mut standings = Vec::with_capacity(Job::ALL.len());
+        for job in Job::ALL {
+            let record = self.store.job_record(job).await?.record;
+            self.note_success(job, &record);
+            let every = self.every(job);
+            // One that has never been done is due; what is always being done never is.
+            let at_times = every.filter(|_| job != Job::Relay);
+            let next_at = at_times.map(|every| due_at(&record, every).unwrap_or_else(|| self.clock.now()));
+            let is_running = self.store.lease(lease_of(job)).await?.is_some();
+            standings.push(Standing { job, every, record, next_at, is_running });
+        }
+        Ok(standings)
+    }
+
+    async fn turn(&self, job: Job) -> Result<Turn, JobError> {
+        let turn = Turn::take(job, &self.at_work, &self.store, self.clock.now()).await?;
+        turn.ok_or(JobError::Running)
+    }
+
+    /// Does it, and remembers how it went.
+    async fn work(&self, turn: &Turn, cause: &Cause) -> Finished {
+        let job = turn.job;
+        let goes_on = || !self.leaving.load(Ordering::Relaxed) && turn.lasts();
+        let done = match job {
+            Job::Purge => self.purge(cause, goes_on).await,
+            Job::RotateKeys => self.rotate_keys(cause).await,
+            Job::Relay => self.relay(goes_on).await,
+        };
+        let (outcome, detail) = match &done {
+            Ok(done) if done.is_whole() => (RunOutcome::Succeeded, done.to_string()),
+            Ok(done) => (RunOutcome::Interrupted, done.to_string()),
+            Err(error) => (RunOutcome::Failed, error.to_string()),
+        };
+        match &done {
+            Ok(done) if done.is_something() => info!(%job, outcome = outcome.as_str(), "{done}"),
+            Ok(_) => {}
+            Err(cause) => error!(%job, %cause, "a job could not be done"),
+        }
+        let finished_at = self.clock.now().max(cause.at);
+        let run = Run { started_at: cause.at, finished_at, outcome, detail, actor: cause.actor.name(None) };
+        self.metrics.job_run(job.as_str(), outcome.as_str());
+        if outcome == RunOutcome::Succeeded {
+            self.metrics.job_succeeded(job.as_str(), finished_at.timestamp());
+        }
+        if let Err(cause) = self.store.finish_job(job, &run).await {
+            warn!(%job, %cause, "how a job went could not be written down");
+        }
+        Finished { run, done }
+    }
+
+    /// All nodes tell the same of the last success, whichever of them had it.
+    fn note_success(&self, job: Job, record: &JobRecord) {
+        if let Some(at) = record.succeeded_at {
+            self.metrics.job_succeeded(job.as_str(), at.timestamp());
+        }
+    }
+}
+
+/// When a job is due by itself, if it has ever begun.
+fn due_at(record: &JobRecord, every: TimeDelta) -> Option<DateTime<Utc>> {
+    let begun_at = record.begun_at?;
+    let has_failed = record.last.as_ref().is_some_and(|last| {
+        last.outcome != RunOutcome::Succeeded && last.started_at >= begun_at && last.finished_at >= begun_at
+    });
+    Some(begun_at + if has_failed { every.min(RETRY) } else { every })
+}

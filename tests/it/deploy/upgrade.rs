@@ -1,0 +1,84 @@
+//! How an installation changes: pods are replaced where what they read changes, and the database is migrated before.
+
+use serde_json::{Value, json};
+
+use super::manifests::{Manifests, items, name, render, request, sound};
+use super::python;
+use crate::deploy::chart::SETS;
+
+/// The annotations that tell one state of the configuration from another.
+fn sums(manifests: &Manifests) -> (Value, Value) {
+    let annotations = &manifests.the("Deployment")["spec"]["template"]["metadata"]["annotations"];
+    let sum = |name: &str| annotations[name].clone();
+    let sums = (sum("checksum/config"), sum("checksum/secret"));
+    assert!(sums.0.is_string() && sums.1.is_string(), "{annotations}");
+    sums
+}
+
+#[test]
+fn new_settings_and_secrets_replace_the_pods() {
+    let Some(python) = python() else { return };
+    let of = |values: Value| sums(&sound(&python, "ha-sentinel", &values));
+    let before = of(json!({}));
+    assert_eq!(of(json!({})), before);
+    assert_eq!(of(json!({"replicaCount": 5, "podLabels": {"a": "b"}})), before, "more pods are no other pods");
+    let settings = of(json!({"config": {"otp": {"length": 8}}}));
+    assert!(settings.0 != before.0 && settings.1 == before.1);
+    let secret = of(json!({"secrets": {"notify": {"webhook": {"secret": {"value": "another"}}}}}));
+    assert!(secret.0 == before.0 && secret.1 != before.1);
+}
+
+#[test]
+fn who_migrates_is_one_of_three() {
+    let Some(python) = python() else { return };
+    for (mode, by_servers, jobs) in [("job", "false", 1), ("server", "true", 0), ("none", "false", 0)] {
+        let manifests = sound(&python, "default", &json!({"migrations": {"mode": mode}}));
+        let variables = manifests.variables(&manifests.the("Deployment")["spec"]["template"]);
+        assert_eq!(variables["COUNTERSIGN__DATABASE__MIGRATE"], by_servers, "{mode}");
+        assert_eq!(manifests.of("Job").len(), jobs, "{mode}");
+        assert_eq!(manifests.notes.contains("Nobody migrates"), mode == "none", "{}", manifests.notes);
+    }
+}
+
+/// A hook runs before anything else of the release is there: it may stand on what is a hook itself and comes earlier, and on
+/// what others have made.
+#[test]
+fn the_migration_needs_nothing_that_comes_after_it() {
+    let Some(python) = python() else { return };
+    let requests: Vec<_> =
+        SETS.iter().map(|set| request(set, &json!({"migrations": {"mode": "job"}}), false)).collect();
+    let mut tried = 0;
+    for (set, rendered) in SETS.iter().zip(render(&python, &requests)) {
+        // A trial has a database that no job reaches.
+        let Ok(manifests) = rendered else {
+            assert_eq!(*set, "minimal");
+            continue;
+        };
+        let job = manifests.the("Job");
+        let weight = |manifest: &Value| -> i64 {
+            let annotations = &manifest["metadata"]["annotations"];
+            assert_eq!(annotations["helm.sh/hook"], "pre-install,pre-upgrade", "{set}: {}", name(manifest));
+            annotations["helm.sh/hook-weight"].as_str().unwrap().parse().unwrap()
+        };
+        let earlier = |kind: &str, wanted: &str| {
+            if let Some(found) = manifests.named(kind, wanted) {
+                assert!(weight(found) < weight(job), "{set}: {kind} {wanted}");
+            }
+        };
+        let pod = &job["spec"]["template"];
+        assert_eq!(pod["spec"]["containers"][0]["args"], json!(["migrate"]));
+        assert!(pod["spec"]["containers"][0]["envFrom"].is_null(), "{set}: the ConfigMap is not there yet");
+        earlier("ServiceAccount", pod["spec"]["serviceAccountName"].as_str().unwrap());
+        for (secret, _) in Manifests::files(pod).values() {
+            earlier("Secret", secret);
+        }
+        // cert-manager cannot have made it yet.
+        let certificates =
+            manifests.of("Certificate").into_iter().map(|certificate| &certificate["spec"]["secretName"]);
+        let certificates: Vec<_> = certificates.collect();
+        let volumes = items(&pod["spec"]["volumes"]).map(|volume| &volume["secret"]["secretName"]);
+        assert!(volumes.into_iter().all(|secret| !certificates.contains(&secret)), "{set}");
+        tried += 1;
+    }
+    assert_eq!(tried, SETS.len() - 1);
+}
