@@ -105,7 +105,10 @@ impl Load {
         if self.quotas.are_none() {
             return Ok(None);
         }
-        self.quotas.turn_of(caller, &self.clock).inspect_err(|exceeded| self.metrics.caller_refused(exceeded.limit))
+        self.quotas.turn_of(caller, &self.clock).inspect_err(|exceeded| {
+            self.metrics.caller_refused(exceeded.limit);
+            tracing::debug!(caller = %caller.name, limit = exceeded.limit, "a caller takes more than it may");
+        })
     }
 
     /// Counts a call from an address that shows no caller's credential.

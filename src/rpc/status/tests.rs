@@ -10,6 +10,7 @@ use crate::connect::{Input, ProviderError};
 use crate::events::Batch;
 use crate::events::webhooks::WebhookError;
 use crate::identity::{OwnerError, VerificationError};
+use crate::load::{Exceeded, Shed};
 use crate::seal::SealError;
 use crate::session::{DepartureError, EndError, RefreshError};
 use crate::token::{AccessError, KeyringError, WatchError};
@@ -82,6 +83,9 @@ fn above() -> Vec<(&'static str, Status)> {
         ("GuardError::Blocked", GuardError::Blocked { limit: "failed_codes", retry_after: wait() }.into()),
         ("GuardError::CountryNotServed", GuardError::CountryNotServed.into()),
         ("GuardError::Cache", GuardError::Cache(no_cache()).into()),
+        ("Exceeded", Exceeded { limit: "calls_per_second", retry_after: 1_500_000 }.into()),
+        ("Shed::Full", Shed::Full.into()),
+        ("Shed::Late", Shed::Late.into()),
         ("PasswordError::Busy", PasswordError::Busy { retry_after: wait() }.into()),
         ("PasswordError::Failed", PasswordError::Failed.into()),
         ("Unfit::TooLong", password_unfit("new_password", Unfit::TooLong { most: 256 })),
