@@ -150,7 +150,6 @@ impl App {
         observer: Option<mpsc::UnboundedSender<Message>>,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let load = Load::new(&config.load, &config.callers, clock.clone(), metrics.clone());
         let url = config.database.url.expose();
         let lock = FileLock::acquire(url)?;
         let store = store(&config).await?;
@@ -210,23 +209,18 @@ impl App {
         let relay = Arc::new(ground.relay(&metrics, &webhooks));
         let accounts = accounts_beside(&sessions);
         let departures = Departures { sessions: sessions.clone(), accounts: accounts.clone() };
-        let verifications = Verifications {
-            store: store.clone(),
-            provider: identity_provider.clone(),
-            guard: guard.clone(),
-            mac: mac(Purpose::HashNationalIds),
-        };
+        let verifications = ground.verifications(&guard, &identity_provider);
         let owners = ground.owners(&codes, &notifier);
         let upkeep = ground.upkeep(&keyring, &relay, &metrics);
         let visitors = Visitors { cache: cache.clone(), guard, access: Arc::clone(&access), clock: clock.clone() };
         // Workers make connections of their own.
         store.close_idle();
         Ok(Self {
+            load: Load::new(&config.load, &config.callers, clock.clone(), metrics.clone()),
             accounts,
             config,
             clock,
             metrics,
-            load,
             store,
             vital,
             background,

@@ -18,7 +18,7 @@ pub mod v1 {
 }
 
 /// What gateways speak, in the packages that it has with them: generated code finds its way by these names.
-#[expect(missing_docs, clippy::allow_attributes, clippy::pedantic, reason = "generated")]
+#[expect(missing_docs, clippy::pedantic, reason = "generated")]
 pub mod envoy {
     pub mod config {
         pub mod core {

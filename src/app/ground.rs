@@ -6,11 +6,12 @@ use super::StartError;
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connect::IdentityProvider;
 use crate::credential::{Codes, Resets};
 use crate::events::webhooks::Webhooks;
 use crate::events::{Cloud, Destination, Relay};
 use crate::guard::Guard;
-use crate::identity::Owners;
+use crate::identity::{Owners, Verifications};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::root_key::{MacKey, Purpose, RootKey};
@@ -52,6 +53,15 @@ impl Ground<'_> {
             clock: self.clock.clone(),
             settings: self.config.password.clone(),
             mac: MacKey::new(self.root_key, Purpose::HashCodes),
+        }
+    }
+
+    pub(super) fn verifications(&self, guard: &Guard, provider: &IdentityProvider) -> Verifications {
+        Verifications {
+            store: self.store.clone(),
+            provider: provider.clone(),
+            guard: guard.clone(),
+            mac: MacKey::new(self.root_key, Purpose::HashNationalIds),
         }
     }
 

@@ -89,8 +89,8 @@ impl Quota {
         let turn = match self.most_at_once {
             None => None,
             Some(most) => {
-                let begin = |now: u32| (now < most).then_some(now + 1);
-                let begun = self.at_once.fetch_update(Ordering::Relaxed, Ordering::Relaxed, begin);
+                let one_more = |now: u32| (now < most).then_some(now + 1);
+                let begun = self.at_once.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
                 begun.map_err(|_| Exceeded { limit: "calls_at_once", retry_after: SOON })?;
                 Some(Turn(Arc::clone(&self)))
             }

@@ -12,7 +12,7 @@ use super::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, frame, heade
 use crate::harness::{Backend, TestApp, bearer, details};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether a connection is closed at once.
 async fn is_refused(address: SocketAddr) -> bool {
@@ -74,10 +74,10 @@ async fn an_old_connection_is_told_to_go_away_and_its_calls_are_finished() {
     let (mut told_at, began) = (None, Instant::now());
     let mut answered = false;
     let conversation = async {
-        let mut begun = false;
+        let mut is_asked = false;
         loop {
-            if !begun && began.elapsed() > Duration::from_millis(500) {
-                begun = true;
+            if !is_asked && began.elapsed() > Duration::from_millis(500) {
+                is_asked = true;
                 stream.write_all(&frame(HEADERS, END_HEADERS, 1, &block)).await.unwrap();
             }
             let next = tokio::time::timeout(Duration::from_millis(600), read(&mut stream)).await;

@@ -212,13 +212,13 @@ async fn n2_frames_without_end_take_no_memory() {
 }
 
 /// Sends frames for so long, on one connection after the other where they are closed; how many were taken.
-async fn flood(address: SocketAddr, lasting: Duration, begin: &[u8], go_on: &[u8]) -> usize {
+async fn flood(address: SocketAddr, lasting: Duration, opening: &[u8], go_on: &[u8]) -> usize {
     let (began, mut sent) = (Instant::now(), 0);
     while began.elapsed() < lasting {
         let (mut reading, mut writing) = open(address).await.into_split();
         let reading = tokio::spawn(async move { while read(&mut reading).await.is_some() {} });
         let writes = async {
-            writing.write_all(begin).await?;
+            writing.write_all(opening).await?;
             let many = go_on.repeat(64);
             while began.elapsed() < lasting && !reading.is_finished() {
                 writing.write_all(&many).await?;
