@@ -1,10 +1,13 @@
 //! Signing in with a password. Whether there is such a person, and whether they have a password, shows neither in the answer
 //! nor in the time that it takes.
 
+use std::time::Duration;
+
 use super::{Admission, Sessions, SignInError, SignedIn, Visitor};
 use crate::credential::{PasswordError, StoredHash, Verdict};
 use crate::guard::{Factor, GuardError};
 use crate::model::{Account, ClientContext, Identifier};
+use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Intent, Opened, Proved};
 
@@ -12,6 +15,9 @@ use crate::store::{Intent, Opened, Proved};
 const AMR: &str = "pwd";
 /// How often a password is held against the account's hash, while that is replaced by others at the same time.
 pub(super) const TRIES: usize = 3;
+/// Within how many microseconds a refusal leaves, at random. To read somebody's row takes a little longer than to find none,
+/// and a hash takes so evenly long that this would show.
+const BLUR: u32 = 32_768;
 
 /// What is known of a password that was sent.
 pub(super) enum Known {
@@ -37,7 +43,11 @@ impl Sessions {
     ) -> Result<SignedIn, SignInError> {
         let work = self.enter(identifier, password, visitor);
         let is_failure = |error: &SignInError| matches!(error, SignInError::Refused);
-        self.counted(identifier, visitor.client, work, is_failure).await
+        let outcome = self.counted(identifier, visitor.client, work, is_failure).await;
+        if outcome.as_ref().is_err_and(is_failure) {
+            tokio::time::sleep(Duration::from_micros(Random.below(BLUR).into())).await;
+        }
+        outcome
     }
 
     /// Whether somebody who is signed in knows their password. What is wrong counts as it does when signing in.
