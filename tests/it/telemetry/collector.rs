@@ -137,7 +137,8 @@ async fn what_is_counted_and_said_is_told_too(backend: Backend) {
             let is_it = |name: &str, value: &str, point: &[_]| attribute(point, name).as_deref() == Some(value);
             let mut points = sum.data_points.iter();
             let point = points.find(|point| {
-                is_it("method", "Introspect", &point.attributes) && is_it("code", "UNAUTHENTICATED", &point.attributes)
+                is_it("rpc_method", "Introspect", &point.attributes)
+                    && is_it("code", "UNAUTHENTICATED", &point.attributes)
             })?;
             Some((sum.is_monotonic, point.value))
         })

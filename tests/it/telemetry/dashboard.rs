@@ -27,6 +27,9 @@ const AT_TIMES: &[&str] = &[
     "countersign_job_last_success_timestamp_seconds",
 ];
 
+/// What Prometheus itself says of whom it asks. Where a figure has such a label too, what it says is renamed (`exported_job`).
+const OF_TARGETS: &[&str] = &["job", "instance", "namespace", "service", "pod", "container", "endpoint"];
+
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -78,6 +81,11 @@ async fn what_is_shown_and_watched_is_served() {
     assert!(unexpected.is_empty(), "not served: {unexpected:?}");
     let there: Vec<_> = LATER.iter().filter(|name| served.contains(**name)).collect();
     assert!(there.is_empty(), "served by now, and to be taken from the list: {there:?}");
+    let taken: Vec<_> = OF_TARGETS
+        .iter()
+        .filter(|label| [",", "{"].iter().any(|before| figures.contains(&format!("{before}{label}=\""))))
+        .collect();
+    assert!(taken.is_empty(), "labels that are Prometheus's own: {taken:?}");
     // And what is served is told of.
     let manual = names(&read("docs/telemetry.md"));
     let untold: Vec<_> = figures
