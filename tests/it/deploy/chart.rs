@@ -13,7 +13,7 @@ pub(super) const SETS: &[&str] =
     &["default", "minimal", "production", "ha-sentinel", "mtls", "external-secrets", "gateway", "everything"];
 
 /// Every set, once as an installation and once as an upgrade. They are rendered once for all tests.
-fn each(look: impl Fn(&str, &Manifests)) {
+fn each(mut look: impl FnMut(&str, &Manifests)) {
     static RENDERED: OnceLock<Vec<(&str, Manifests)>> = OnceLock::new();
     let Some(python) = python() else { return };
     let rendered = RENDERED.get_or_init(|| {
@@ -294,6 +294,40 @@ fn a_disruption_leaves_somebody_and_takes_somebody() {
 }
 
 #[test]
+fn alerts_are_about_the_job_that_is_scraped() {
+    let mut watched = 0;
+    each(|set, manifests| {
+        let (rules, monitors) = (manifests.of("PrometheusRule"), manifests.of("ServiceMonitor"));
+        for (rule, monitor) in rules.into_iter().zip(monitors) {
+            // Where nothing else is said, a job is called as the Service by which its pods are found.
+            assert!(monitor["spec"]["jobLabel"].is_null(), "{set}");
+            let selector = &monitor["spec"]["selector"]["matchLabels"];
+            let services = manifests.of("Service");
+            let job = services.iter().find(|service| selects(selector, &service["metadata"]["labels"])).unwrap();
+            let own = format!("{{job=\"{}\",namespace=\"identity\"", name(job));
+            for alert in items(&rule["spec"]["groups"]).flat_map(|group| items(&group["rules"])) {
+                let expression = said(&alert["expr"]);
+                assert_eq!(
+                    expression.matches(&own).count(),
+                    expression.matches("{job=").count(),
+                    "{set}: {expression}"
+                );
+                assert_eq!(alert["labels"]["job"], name(job), "{set}: {alert}");
+                assert_eq!(alert["labels"]["namespace"], "identity", "{set}: {alert}");
+                assert!(alert["labels"]["severity"].is_string(), "{set}: {alert}");
+                // What Alertmanager offers as a link is one.
+                let url = &alert["annotations"]["runbook_url"];
+                let entry = format!("/runbook#{}", said(&alert["alert"]).to_ascii_lowercase());
+                let is_led = url.as_str().is_some_and(|url| url.starts_with("https://") && url.ends_with(&entry));
+                assert!(is_led || (url.is_null() && set != "everything"), "{set}: {alert}");
+            }
+            watched += usize::from(name(job) == "sentry");
+        }
+    });
+    assert!(watched > 0 || python().is_none(), "another name is not tried");
+}
+
+#[test]
 fn alerts_and_the_dashboard_are_those_of_the_files() {
     let Some(python) = python() else { return };
     let manifests = sound(&python, "production", &json!({}));
@@ -302,9 +336,14 @@ fn alerts_and_the_dashboard_are_those_of_the_files() {
     assert_eq!(groups.as_array().unwrap().len(), alerts["groups"].as_array().unwrap().len());
     let rules = |groups: &Value| -> Vec<Value> {
         let rules = items(groups).flat_map(|group| items(&group["rules"]).cloned().collect::<Vec<_>>());
-        rules.map(|rule| json!([rule["alert"], rule["expr"], rule["annotations"]])).collect()
+        rules.map(|rule| json!([rule["alert"], rule["expr"], rule["annotations"]["summary"]])).collect()
     };
-    assert_eq!(rules(groups), rules(&alerts["groups"]));
+    let bound = rules(&alerts["groups"]).into_iter().map(|rule| {
+        let [name, expression, summary] = [0, 1, 2].map(|part| said(&rule[part]));
+        let own = "{job=\"auth-countersign\",namespace=\"identity\"";
+        json!([name, expression.replace("{job=\"countersign\"", own), summary])
+    });
+    assert_eq!(rules(groups), bound.collect::<Vec<_>>());
     let dashboard = manifests.named("ConfigMap", "auth-countersign-dashboard").unwrap();
     let shown: Value = serde_json::from_str(dashboard["data"]["countersign.json"].as_str().unwrap()).unwrap();
     assert_eq!(shown, serde_json::from_str::<Value>(&text("helm/countersign/files/dashboard.json")).unwrap());

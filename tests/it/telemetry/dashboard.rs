@@ -147,12 +147,22 @@ fn each_alert_says_what_to_do() {
     assert!(alerts.len() > 20);
     for alert in &alerts {
         assert!(runbook.contains(&format!("\n## {alert}\n")), "docs/runbook.md has no entry {alert}");
-        let anchor = format!("runbook_url: docs/runbook.md#{}\n", alert.to_ascii_lowercase());
+        let anchor = format!("runbook: docs/runbook.md#{}\n", alert.to_ascii_lowercase());
         assert!(rules.contains(&anchor), "{alert} does not lead to its entry");
     }
     let entries: Vec<_> = runbook.lines().filter_map(|line| line.strip_prefix("## Countersign")).collect();
     assert_eq!(entries.len(), alerts.len(), "an entry of an alert that is gone: {entries:?}");
     assert!(read("docs/operations.md").contains("runbook.md"));
+}
+
+/// The chart puts an installation's name and namespace there.
+#[test]
+fn each_alert_is_about_one_installation() {
+    let rules = read("helm/countersign/files/alerts.yaml");
+    for line in rules.lines().filter(|line| !line.starts_with('#')) {
+        let figures = line.matches("countersign_").count() + line.matches("up{").count();
+        assert_eq!(line.matches("{job=\"countersign\"").count(), figures, "{line}");
+    }
 }
 
 #[test]
