@@ -55,7 +55,7 @@ fn sample(setting: &str) -> &'static str {
 /// caught by this.
 fn laid_out(manifests: &Manifests, pod: &Value, folder: &Path) -> std::collections::BTreeMap<String, String> {
     let files = Manifests::files(pod);
-    let mut variables = manifests.variables(pod);
+    let mut variables = Manifests::variables(pod);
     variables.retain(|variable, _| setting(variable).is_some());
     for (variable, value) in &mut variables {
         let setting = setting(variable).unwrap();
@@ -93,7 +93,7 @@ fn every_setting_exists_and_no_secret_is_a_variable() {
     let manual = manual();
     each(|set, manifests| {
         for (_, pod) in manifests.pods() {
-            for (variable, value) in manifests.variables(pod) {
+            for (variable, value) in Manifests::variables(pod) {
                 let Some(setting) = setting(&variable) else { continue };
                 assert!(manual.contains_key(&setting), "{set}: there is no setting {setting}");
                 assert!(!is_secret(&setting), "{set}: {variable}={value} is a secret");
@@ -144,7 +144,7 @@ fn selectors_and_ports_meet() {
         assert_eq!(ports, ["grpc", "http"], "{set}");
 
         // The program listens where the pod says, on every address.
-        let variables = manifests.variables(pod);
+        let variables = Manifests::variables(pod);
         for port in items(&container["ports"]) {
             let variable = format!("COUNTERSIGN__{}__LISTEN", said(&port["name"]).to_ascii_uppercase());
             let listen: std::net::SocketAddr = variables[&variable].parse().unwrap();
@@ -201,7 +201,7 @@ fn a_pod_has_the_time_that_the_server_takes_to_stop() {
     };
     each(|set, manifests| {
         let pod = &manifests.the("Deployment")["spec"]["template"];
-        let variables = manifests.variables(pod);
+        let variables = Manifests::variables(pod);
         // Not every release has the second of them.
         let [drain, delay] = ["grpc.drain", "grpc.drain_delay"].map(|name| {
             let variable = format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
