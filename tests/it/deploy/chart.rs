@@ -203,14 +203,17 @@ fn a_pod_has_the_time_that_the_server_takes_to_stop() {
         let pod = &manifests.the("Deployment")["spec"]["template"];
         let variables = Manifests::variables(pod);
         // Not every release has the second of them.
-        let [drain, delay] = ["grpc.drain", "grpc.drain_delay"].map(|name| {
-            let variable = format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+        let variable = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+        let [drain, delay, flush] = ["grpc.drain", "grpc.drain_delay", "telemetry.flush"].map(|name| {
             let default = manual.get(name).map_or("0s", |value| value.as_str().unwrap());
-            seconds(variables.get(&variable).map_or(default, String::as_str))
+            seconds(variables.get(&variable(name)).map_or(default, String::as_str))
         });
+        let is_on = |name: &str| variables.get(&variable(name)).is_some_and(|value| value == "true");
+        let has_collector = ["telemetry.traces", "telemetry.metrics", "telemetry.logs"].into_iter().any(is_on);
+        assert!(has_collector || set != "production");
         let before = pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
         let grace = pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
-        let needed = before + delay + 3 * drain;
+        let needed = before + delay + 3 * drain + if has_collector { flush } else { 0 };
         assert!(before > 0 && grace > needed, "{set}: {grace} s where {needed} s are needed");
     });
 }
