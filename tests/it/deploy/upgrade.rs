@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::manifests::{Manifests, items, name, render, request, sound};
+use super::manifests::{Manifests, items, name, render, request, selects, sound};
 use super::python;
 use crate::deploy::chart::SETS;
 
@@ -48,7 +48,7 @@ fn the_migration_needs_nothing_that_comes_after_it() {
     let Some(python) = python() else { return };
     let requests: Vec<_> =
         SETS.iter().map(|set| request(set, &json!({"migrations": {"mode": "job"}}), false)).collect();
-    let mut tried = 0;
+    let (mut tried, mut policed) = (0, 0);
     for (set, rendered) in SETS.iter().zip(render(&python, &requests)) {
         // A trial has a database that no job reaches.
         let Ok(manifests) = rendered else {
@@ -72,6 +72,14 @@ fn the_migration_needs_nothing_that_comes_after_it() {
         for (secret, _) in Manifests::files(pod).values() {
             earlier("Secret", secret);
         }
+        let policies = manifests
+            .of("NetworkPolicy")
+            .into_iter()
+            .filter(|policy| selects(&policy["spec"]["podSelector"]["matchLabels"], &pod["metadata"]["labels"]));
+        for policy in policies {
+            assert!(weight(policy) < weight(job), "{set}: where everything is forbidden, nothing allows the migration");
+            policed += 1;
+        }
         // cert-manager cannot have made it yet.
         let certificates =
             manifests.of("Certificate").into_iter().map(|certificate| &certificate["spec"]["secretName"]);
@@ -80,5 +88,5 @@ fn the_migration_needs_nothing_that_comes_after_it() {
         assert!(volumes.into_iter().all(|secret| !certificates.contains(&secret)), "{set}");
         tried += 1;
     }
-    assert_eq!(tried, SETS.len() - 1);
+    assert_eq!((tried, policed), (SETS.len() - 1, SETS.len() - 1));
 }
