@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::proto::v1;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -20,6 +22,7 @@ use crate::harness::{Backend, bearer, figure, on_both_backends, phone_number};
 
 on_both_backends!(
     a_trace_goes_on_where_the_caller_began_it,
+    an_introspection_that_waits_begins_no_trace,
     what_is_counted_and_said_is_told_too,
     a_collector_that_is_away_is_nobodys_trouble
 );
@@ -113,6 +116,59 @@ async fn a_trace_goes_on_where_the_caller_began_it(backend: Backend) {
     assert_eq!(attribute(resource, "deployment.environment.name").as_deref(), Some("test"));
 }
 
+/// A token whose key nobody knows, so that the keys are read again.
+fn of_an_unknown_key() -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let header = part(r#"{"alg":"ES256","kid":"nobody","typ":"at+jwt"}"#);
+    format!("{header}.{}.{}", part("{}"), URL_SAFE_NO_PAD.encode([0; 64]))
+}
+
+async fn an_introspection_that_waits_begins_no_trace(backend: Backend) {
+    let sink = Sink::start().await;
+    let settings = [
+        ("telemetry.traces", "true"),
+        ("telemetry.endpoint", sink.endpoint.as_str()),
+        ("telemetry.sampling_ratio", "1"),
+    ];
+    let running = Running::start(backend, &settings).await;
+    let unkept = "3af7651916cd43dd8448eb211c80319c";
+    let kept = "4af7651916cd43dd8448eb211c80319c";
+    for (flags, trace) in [(None, ""), (Some("00"), unkept), (Some("01"), kept)] {
+        // The keys are read again once a second at most. One that has had to wait has a name.
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(30), "it never waits");
+            let ask = v1::IntrospectRequest { token: of_an_unknown_key(), ..Default::default() };
+            let mut request = match flags {
+                Some(flags) => traced(ask, flags, trace),
+                None => Request::new(ask),
+            };
+            request.metadata_mut().insert("authorization", format!("Bearer {}", running.api_key).parse().unwrap());
+            let answer = running.tokens().introspect(request).await.unwrap();
+            if answer.metadata().contains_key("x-request-id") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    running.program.stopped().await;
+    let heard = sink.so_far();
+    assert!(named(&heard, kept, "countersign.v1.TokenService/Introspect").is_some(), "{heard:?}");
+    let others: Vec<_> = heard.spans.iter().filter(|span| hex(&span.trace_id) != kept).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+/// How many introspections have been refused, as a collector heard last, and whether that only ever grows.
+fn refused_introspections(heard: &Heard) -> Option<(bool, Option<Value>)> {
+    let metric = heard.metrics.iter().rev().find(|metric| metric.name == "countersign_rpc_requests_total")?;
+    let Some(Data::Sum(sum)) = &metric.data else { return None };
+    let is_it = |name: &str, value: &str, point: &[_]| attribute(point, name).as_deref() == Some(value);
+    let point = sum.data_points.iter().find(|point| {
+        is_it("rpc_method", "Introspect", &point.attributes) && is_it("code", "UNAUTHENTICATED", &point.attributes)
+    })?;
+    Some((sum.is_monotonic, point.value))
+}
+
 async fn what_is_counted_and_said_is_told_too(backend: Backend) {
     let sink = Sink::start().await;
     let settings = [
@@ -130,19 +186,7 @@ async fn what_is_counted_and_said_is_told_too(backend: Backend) {
     let refused = running.auth().login(v1::LoginRequest::default()).await.unwrap_err();
     let id = refused.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
 
-    let count = sink
-        .once("refused introspections", |heard| {
-            let metric = heard.metrics.iter().rev().find(|metric| metric.name == "countersign_rpc_requests_total")?;
-            let Some(Data::Sum(sum)) = &metric.data else { return None };
-            let is_it = |name: &str, value: &str, point: &[_]| attribute(point, name).as_deref() == Some(value);
-            let mut points = sum.data_points.iter();
-            let point = points.find(|point| {
-                is_it("rpc_method", "Introspect", &point.attributes)
-                    && is_it("code", "UNAUTHENTICATED", &point.attributes)
-            })?;
-            Some((sum.is_monotonic, point.value))
-        })
-        .await;
+    let count = sink.once("refused introspections", refused_introspections).await;
     assert_eq!(count, (true, Some(Value::AsDouble(1.0))));
     let line = sink
         .once("the line", |heard| {
