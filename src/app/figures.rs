@@ -30,6 +30,7 @@ impl App {
             let oldest = of_state().map(|key| now - since(key)).max().unwrap_or_default();
             self.metrics.signing_keys(name, of_state().count(), seconds(oldest));
         }
+        self.metrics.signing_keys_read(seconds(now - self.keyring.as_of()));
         for (pool, store) in [("main", &self.store), ("vital", &self.vital), ("background", &self.background)] {
             let (size, idle, most) = store.connections();
             self.metrics.database_connections(pool, size, idle, most);

@@ -37,6 +37,7 @@ pub(super) struct Figures {
     replica_age: Fraction,
     signing_keys: Family<Labels<1>, Gauge>,
     signing_key_age: Family<Labels<1>, Fraction>,
+    signing_keys_unread: Fraction,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,7 @@ impl Figures {
             replica_age: Fraction::default(),
             signing_keys: Family::default(),
             signing_key_age: Family::default(),
+            signing_keys_unread: Fraction::default(),
         };
         let help = "Custom claims for which an access token had no room";
         registry.register("claims_left_out", help, figures.claims_left_out.clone());
@@ -79,6 +81,8 @@ impl Figures {
         registry.register("signing_keys", "Keys that sign or verify", figures.signing_keys.clone());
         let help = "For how long the oldest key of a state has been in it";
         registry.register("signing_key_age_seconds", help, figures.signing_key_age.clone());
+        let help = "For how long this node could not read the keys from the database";
+        registry.register("signing_keys_unread_seconds", help, figures.signing_keys_unread.clone());
         figures
     }
 }
@@ -110,5 +114,10 @@ impl Metrics {
         let labels = [("state", state)];
         self.token.signing_keys.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         self.token.signing_key_age.get_or_create(&labels).set(age_seconds);
+    }
+
+    /// The keys were last read from the database so many seconds ago.
+    pub fn signing_keys_read(&self, age_seconds: f64) {
+        self.token.signing_keys_unread.set(age_seconds);
     }
 }
