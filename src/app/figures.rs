@@ -22,6 +22,7 @@ impl App {
     fn look(&self) -> &Metrics {
         let now = self.clock.now();
         self.metrics.replica(self.replica.len(), seconds(now - self.replica.as_of()));
+        self.metrics.replica_bound(seconds(self.config.revocation.bound));
         let keys = self.keyring.keys();
         for (state, name) in
             [(KeyState::Pending, "pending"), (KeyState::Active, "active"), (KeyState::Retired, "retired")]
@@ -35,8 +36,9 @@ impl App {
             let (size, idle, most) = store.connections();
             self.metrics.database_connections(pool, size, idle, most);
         }
-        self.metrics.passwords(self.passwords.running(), self.passwords.threads(), self.passwords.waiting());
-        self.metrics.messages_queued(self.notifier.waiting());
+        self.metrics.passwords(self.passwords.running(), self.passwords.threads());
+        self.metrics.passwords_queued(self.passwords.waiting(), self.config.password.queue);
+        self.metrics.messages_queued(self.notifier.waiting(), self.config.notify.queue);
         &self.metrics
     }
 }

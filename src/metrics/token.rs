@@ -35,6 +35,7 @@ pub(super) struct Figures {
     introspections: Introspections,
     replica_entries: Gauge,
     replica_age: Fraction,
+    replica_bound: Fraction,
     signing_keys: Family<Labels<1>, Gauge>,
     signing_key_age: Family<Labels<1>, Fraction>,
     signing_keys_unread: Fraction,
@@ -62,6 +63,7 @@ impl Figures {
             introspections: Introspections::default(),
             replica_entries: Gauge::default(),
             replica_age: Fraction::default(),
+            replica_bound: Fraction::default(),
             signing_keys: Family::default(),
             signing_key_age: Family::default(),
             signing_keys_unread: Fraction::default(),
@@ -78,6 +80,8 @@ impl Figures {
         registry.register("replica_entries", help, figures.replica_entries.clone());
         let help = "For how long this node has not compared its revocations with the database";
         registry.register("replica_age_seconds", help, figures.replica_age.clone());
+        let help = "How long that may be before it asks the database about each token";
+        registry.register("replica_bound_seconds", help, figures.replica_bound.clone());
         registry.register("signing_keys", "Keys that sign or verify", figures.signing_keys.clone());
         let help = "For how long the oldest key of a state has been in it";
         registry.register("signing_key_age_seconds", help, figures.signing_key_age.clone());
@@ -107,6 +111,11 @@ impl Metrics {
     pub fn replica(&self, entries: usize, age_seconds: f64) {
         self.token.replica_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         self.token.replica_age.set(age_seconds);
+    }
+
+    /// That knowledge may be so many seconds old.
+    pub fn replica_bound(&self, seconds: f64) {
+        self.token.replica_bound.set(seconds);
     }
 
     /// There are so many keys in a state, the oldest for so many seconds.
