@@ -18,6 +18,7 @@ use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::hearing::Heard;
 use super::{StartError, figures};
 use crate::config::Telemetry;
 use crate::metrics::Snapshot;
@@ -79,7 +80,9 @@ impl Collector {
             .build();
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.settings.sampling_ratio)));
         Ok(SdkTracerProvider::builder()
-            .with_span_processor(trace::BatchSpanProcessor::builder(exporter).with_batch_config(queue).build())
+            .with_span_processor(
+                trace::BatchSpanProcessor::builder(Heard::by(exporter, "spans")).with_batch_config(queue).build(),
+            )
             .with_sampler(OfCalls(sampler))
             .with_resource(self.resource.clone())
             .build())
@@ -93,7 +96,9 @@ impl Collector {
             .with_scheduled_delay(GATHER)
             .build();
         Ok(SdkLoggerProvider::builder()
-            .with_log_processor(logs::BatchLogProcessor::builder(exporter).with_batch_config(queue).build())
+            .with_log_processor(
+                logs::BatchLogProcessor::builder(Heard::by(exporter, "log")).with_batch_config(queue).build(),
+            )
             .with_resource(self.resource.clone())
             .build())
     }

@@ -18,8 +18,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::time::MissedTickBehavior;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tracing::debug;
 
+use super::hearing::Hearing;
 use crate::clock::Clock;
 use crate::metrics::Snapshot;
 use crate::metrics::snapshot::{self, LabelPair, MetricFamily, MetricType};
@@ -55,17 +55,11 @@ impl Sender {
     ) {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_heard = true;
+        let hearing = Hearing::of("figures");
         loop {
             tick.tick().await;
             let Some(Ok(figures)) = look() else { return };
-            let outcome = self.send(&figures).await;
-            if let Err(cause) = &outcome
-                && is_heard
-            {
-                debug!(code = ?cause.code(), "the collector does not take figures; they are told again later");
-            }
-            is_heard = outcome.is_ok();
+            hearing.note(&self.send(&figures).await.map_err(|status| status.code()));
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod collector;
 mod figures;
+mod hearing;
 mod log;
 mod trace;
 

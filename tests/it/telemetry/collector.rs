@@ -24,7 +24,8 @@ on_both_backends!(
     a_trace_goes_on_where_the_caller_began_it,
     an_introspection_that_waits_begins_no_trace,
     what_is_counted_and_said_is_told_too,
-    a_collector_that_is_away_is_nobodys_trouble
+    a_collector_that_is_away_is_nobodys_trouble,
+    a_collector_that_is_away_or_back_is_told_of
 );
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -230,10 +231,46 @@ async fn a_collector_that_is_away_is_nobodys_trouble(backend: Backend) {
             running.auth().login(v1::LoginRequest::default()).await.unwrap_err();
             slowest = slowest.max(began.elapsed());
         }
-        let (ended, _) = running.program.stopped().await;
+        let (ended, log) = running.program.stopped().await;
         eprintln!("collector {kind}: {calls} times three calls, the slowest {slowest:?}; ended within {ended:?}");
         assert!(slowest < CALL, "{slowest:?}");
+        for signal in ["spans", "figures", "log"] {
+            let of_signal = format!("signal=\"{signal}\"");
+            let said = log.lines().filter(|line| line.contains(REFUSES) && line.contains(&of_signal)).count();
+            assert_eq!(said, 1, "{signal}: {log}");
+        }
         // grpc.drain is 2 s here, and there is 1 s for the collector; the rest is for a machine that does other things too.
         assert!(ended < Duration::from_secs(8), "{ended:?}");
     }
+}
+
+/// What is said of a collector that does not take what it is sent.
+const REFUSES: &str = "the collector does not take what it is sent";
+
+async fn a_collector_that_is_away_or_back_is_told_of(backend: Backend) {
+    let place = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = place.local_addr().unwrap();
+    drop(place);
+    let endpoint = format!("http://{address}");
+    let settings = [
+        ("telemetry.metrics", "true"),
+        ("telemetry.metrics_every", "100ms"),
+        ("telemetry.timeout", "500ms"),
+        ("telemetry.endpoint", endpoint.as_str()),
+    ];
+    let running = Running::start(backend, &settings).await;
+    let said = async |text: &str| {
+        for _ in 0..1_500 {
+            if running.program.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never says that {text}: {}", running.program.log());
+    };
+    said(REFUSES).await;
+    let _sink = Sink::start_on(TcpListener::bind(address).await.unwrap());
+    said("the collector takes what it is sent again").await;
+    let (_, log) = running.program.stopped().await;
+    assert_eq!(log.matches(REFUSES).count(), 1, "{log}");
 }
