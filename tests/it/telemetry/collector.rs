@@ -24,6 +24,7 @@ on_both_backends!(
     a_trace_goes_on_where_the_caller_began_it,
     an_introspection_that_waits_begins_no_trace,
     what_is_counted_and_said_is_told_too,
+    what_was_counted_last_is_told_at_the_end,
     a_collector_that_is_away_is_nobodys_trouble,
     a_collector_that_is_away_or_back_is_told_of
 );
@@ -198,6 +199,20 @@ async fn what_is_counted_and_said_is_told_too(backend: Backend) {
         .await;
     assert_eq!(line.severity_text, "DEBUG");
     running.program.stopped().await;
+}
+
+async fn what_was_counted_last_is_told_at_the_end(backend: Backend) {
+    let sink = Sink::start().await;
+    let settings = [
+        ("telemetry.metrics", "true"),
+        ("telemetry.metrics_every", "1h"),
+        ("telemetry.endpoint", sink.endpoint.as_str()),
+    ];
+    let running = Running::start(backend, &settings).await;
+    sink.once("figures", |heard| heard.metrics.first().cloned()).await;
+    running.tokens().introspect(v1::IntrospectRequest::default()).await.unwrap_err();
+    running.program.stopped().await;
+    assert_eq!(refused_introspections(&sink.so_far()), Some((true, Some(Value::AsDouble(1.0)))));
 }
 
 /// How long calls may take beside a collector that is away: much longer than they do, on a machine that does other things too.
