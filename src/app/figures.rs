@@ -22,6 +22,7 @@ impl App {
     fn look(&self) -> &Metrics {
         let now = self.clock.now();
         self.metrics.replica(self.replica.len(), seconds(now - self.replica.as_of()));
+        self.metrics.replica_bound(seconds(self.config.revocation.bound));
         let keys = self.keyring.keys();
         for (state, name) in
             [(KeyState::Pending, "pending"), (KeyState::Active, "active"), (KeyState::Retired, "retired")]
@@ -30,12 +31,14 @@ impl App {
             let oldest = of_state().map(|key| now - since(key)).max().unwrap_or_default();
             self.metrics.signing_keys(name, of_state().count(), seconds(oldest));
         }
+        self.metrics.signing_keys_read(seconds(now - self.keyring.as_of()));
         for (pool, store) in [("main", &self.store), ("vital", &self.vital), ("background", &self.background)] {
             let (size, idle, most) = store.connections();
             self.metrics.database_connections(pool, size, idle, most);
         }
-        self.metrics.passwords(self.passwords.running(), self.passwords.threads(), self.passwords.waiting());
-        self.metrics.messages_queued(self.notifier.waiting());
+        self.metrics.passwords(self.passwords.running(), self.passwords.threads());
+        self.metrics.passwords_queued(self.passwords.waiting(), self.config.password.queue);
+        self.metrics.messages_queued(self.notifier.waiting(), self.config.notify.queue);
         &self.metrics
     }
 }

@@ -14,8 +14,9 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let mut telemetry = telemetry::start(&config.log, &config.telemetry)?;
     let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
     let app = Arc::new(App::open(config, Clock::System, None).await?);
-    let looked_at = Arc::downgrade(&app);
-    telemetry.send_figures(move || looked_at.upgrade().map(|app| app.snapshot()));
+    let (looked_at, counted) = (Arc::downgrade(&app), app.metrics.clone());
+    // What was counted last is told when there is nothing left to look at.
+    telemetry.send_figures(move || looked_at.upgrade().map_or_else(|| counted.snapshot(), |app| app.snapshot()));
     let (trigger, view) = shutdown::channel();
     // Before it says that it serves: whoever reads that may ask it to stop.
     let mut signals = Signals::listen()?;

@@ -29,11 +29,11 @@ impl Figures {
 impl Metrics {
     /// A run of a job is over.
     pub fn job_run(&self, job: &'static str, outcome: &'static str) {
-        self.job.runs.get_or_create(&[("job", job), ("outcome", outcome)]).inc();
+        self.job.runs.get_or_create(&[("name", job), ("outcome", outcome)]).inc();
     }
 
     /// A job has succeeded at that time, in seconds since 1970.
     pub fn job_succeeded(&self, job: &'static str, at: i64) {
-        self.job.last_success.get_or_create(&[("job", job)]).set(at);
+        self.job.last_success.get_or_create(&[("name", job)]).set(at);
     }
 }

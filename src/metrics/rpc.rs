@@ -132,7 +132,7 @@ impl Calls {
                 let count = self.sum(number, |method| &method.codes[place]);
                 // That nobody has called yet is worth knowing; that nothing has ended in each of the other ways is not.
                 if count > 0 || place == 0 {
-                    let labels = [("service", *service), ("method", *method), ("code", *code)];
+                    let labels = [("rpc_service", *service), ("rpc_method", *method), ("code", *code)];
                     ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
                 }
             }
@@ -150,7 +150,7 @@ impl Calls {
             let count = parts.iter().map(|(_, count)| count).sum();
             if count > 0 {
                 let sum = seconds(self.sum(number, |method| &method.micros));
-                let labels = [("service", *service), ("method", *method)];
+                let labels = [("rpc_service", *service), ("rpc_method", *method)];
                 family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &parts, None)?;
             }
         }
@@ -187,17 +187,17 @@ mod tests {
         let expected = "\
 # HELP countersign_rpc_requests Calls that have ended, by how
 # TYPE countersign_rpc_requests counter
-countersign_rpc_requests_total{service=\"s.A\",method=\"One\",code=\"OK\"} 2
-countersign_rpc_requests_total{service=\"s.A\",method=\"One\",code=\"UNAUTHENTICATED\"} 1
-countersign_rpc_requests_total{service=\"s.A\",method=\"Two\",code=\"OK\"} 0
+countersign_rpc_requests_total{rpc_service=\"s.A\",rpc_method=\"One\",code=\"OK\"} 2
+countersign_rpc_requests_total{rpc_service=\"s.A\",rpc_method=\"One\",code=\"UNAUTHENTICATED\"} 1
+countersign_rpc_requests_total{rpc_service=\"s.A\",rpc_method=\"Two\",code=\"OK\"} 0
 ";
         assert!(text.contains(expected), "{text}");
         for line in [
-            "rpc_duration_seconds_sum{service=\"s.A\",method=\"One\"} 0.00011\n",
-            "rpc_duration_seconds_count{service=\"s.A\",method=\"One\"} 2\n",
-            "rpc_duration_seconds_bucket{le=\"0.00005\",service=\"s.A\",method=\"One\"} 1\n",
-            "rpc_duration_seconds_bucket{le=\"0.0001\",service=\"s.A\",method=\"One\"} 2\n",
-            "rpc_duration_seconds_bucket{le=\"+Inf\",service=\"s.A\",method=\"One\"} 2\n",
+            "rpc_duration_seconds_sum{rpc_service=\"s.A\",rpc_method=\"One\"} 0.00011\n",
+            "rpc_duration_seconds_count{rpc_service=\"s.A\",rpc_method=\"One\"} 2\n",
+            "rpc_duration_seconds_bucket{le=\"0.00005\",rpc_service=\"s.A\",rpc_method=\"One\"} 1\n",
+            "rpc_duration_seconds_bucket{le=\"0.0001\",rpc_service=\"s.A\",rpc_method=\"One\"} 2\n",
+            "rpc_duration_seconds_bucket{le=\"+Inf\",rpc_service=\"s.A\",rpc_method=\"One\"} 2\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
         }

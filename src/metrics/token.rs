@@ -35,8 +35,10 @@ pub(super) struct Figures {
     introspections: Introspections,
     replica_entries: Gauge,
     replica_age: Fraction,
+    replica_bound: Fraction,
     signing_keys: Family<Labels<1>, Gauge>,
     signing_key_age: Family<Labels<1>, Fraction>,
+    signing_keys_unread: Fraction,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,8 +63,10 @@ impl Figures {
             introspections: Introspections::default(),
             replica_entries: Gauge::default(),
             replica_age: Fraction::default(),
+            replica_bound: Fraction::default(),
             signing_keys: Family::default(),
             signing_key_age: Family::default(),
+            signing_keys_unread: Fraction::default(),
         };
         let help = "Custom claims for which an access token had no room";
         registry.register("claims_left_out", help, figures.claims_left_out.clone());
@@ -76,9 +80,13 @@ impl Figures {
         registry.register("replica_entries", help, figures.replica_entries.clone());
         let help = "For how long this node has not compared its revocations with the database";
         registry.register("replica_age_seconds", help, figures.replica_age.clone());
+        let help = "How long that may be before it asks the database about each token";
+        registry.register("replica_bound_seconds", help, figures.replica_bound.clone());
         registry.register("signing_keys", "Keys that sign or verify", figures.signing_keys.clone());
         let help = "For how long the oldest key of a state has been in it";
         registry.register("signing_key_age_seconds", help, figures.signing_key_age.clone());
+        let help = "For how long this node could not read the keys from the database";
+        registry.register("signing_keys_unread_seconds", help, figures.signing_keys_unread.clone());
         figures
     }
 }
@@ -105,10 +113,20 @@ impl Metrics {
         self.token.replica_age.set(age_seconds);
     }
 
+    /// That knowledge may be so many seconds old.
+    pub fn replica_bound(&self, seconds: f64) {
+        self.token.replica_bound.set(seconds);
+    }
+
     /// There are so many keys in a state, the oldest for so many seconds.
     pub fn signing_keys(&self, state: &'static str, count: usize, age_seconds: f64) {
         let labels = [("state", state)];
         self.token.signing_keys.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         self.token.signing_key_age.get_or_create(&labels).set(age_seconds);
+    }
+
+    /// The keys were last read from the database so many seconds ago.
+    pub fn signing_keys_read(&self, age_seconds: f64) {
+        self.token.signing_keys_unread.set(age_seconds);
     }
 }

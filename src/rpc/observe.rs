@@ -77,15 +77,15 @@ where
         let method = policy::method(request.uri().path());
         let headers = request.headers();
         let chosen = headers.get(&REQUEST_ID).and_then(|name| CallId::chosen(name.to_str().ok()?));
-        let mut call = Call { counts: Arc::clone(&self.counts), method, id: chosen, began: None, limit: None };
         let is_frequent = method.is_frequent();
         let parent = if is_frequent && !telemetry::is_tracing() { None } else { telemetry::Context::read(headers) };
-        let mut span = Span::none();
         let is_told = !is_frequent || parent.as_ref().is_some_and(telemetry::Context::is_sampled);
+        let mut call = Call { counts: Arc::clone(&self.counts), method, id: chosen, parent, began: None, limit: None };
+        let mut span = Span::none();
         if is_told {
             call.id.get_or_insert_with(|| CallId::made(Random));
             call.limit = deadline::of(headers);
-            span = call.span(parent);
+            span = call.span();
         }
         if is_told || self.counts.well(method.number()).is_multiple_of(TIMED) {
             call.began = Some(Instant::now());
@@ -104,6 +104,8 @@ struct Call {
     counts: Arc<CallCounts>,
     method: Method,
     id: Option<CallId>,
+    /// Its place in the caller's trace, until there is a span that has it.
+    parent: Option<telemetry::Context>,
     began: Option<Instant>,
     /// How much time the caller gave it.
     limit: Option<Duration>,
@@ -111,7 +113,8 @@ struct Call {
 
 impl Call {
     /// What stands with every line about it. It is of the highest level, so that no filter of the log leaves it out.
-    fn span(&self, parent: Option<telemetry::Context>) -> Span {
+    fn span(&mut self) -> Span {
+        let parent = self.parent.take();
         let (service, method) = self.method.names();
         let request_id = self.id.as_ref().map(CallId::as_str).unwrap_or_default();
         if !telemetry::is_tracing() {
@@ -132,7 +135,8 @@ impl Call {
         let span = error_span!(
             "call",
             otel.name = format!("{service}/{method}"),
-            otel.kind = "server",
+            // What comes most is part of a trace that others have begun, or of none.
+            otel.kind = if self.method.is_frequent() && parent.is_none() { "internal" } else { "server" },
             otel.status_code = Empty,
             rpc.system = "grpc",
             rpc.service = service,
@@ -231,7 +235,7 @@ where
         {
             // It waits for something that may go wrong: what is said of it then must be found again.
             call.id.get_or_insert_with(|| CallId::made(Random));
-            *this.span = call.span(None);
+            *this.span = call.span();
         }
         let outcome = ready!(polled);
         let Some(call) = this.call.take() else { return Poll::Ready(outcome) };

@@ -11,6 +11,7 @@ use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{self, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{self, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -18,6 +19,7 @@ use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::hearing::Heard;
 use super::{StartError, figures};
 use crate::config::Telemetry;
 use crate::metrics::Snapshot;
@@ -39,7 +41,15 @@ pub(super) struct Collector {
     resource: Resource,
     traces: Option<SdkTracerProvider>,
     logs: Option<SdkLoggerProvider>,
-    figures: Option<JoinHandle<()>>,
+    figures: Option<Figures>,
+}
+
+/// Figures are being sent.
+#[derive(Debug)]
+struct Figures {
+    task: JoinHandle<()>,
+    /// Asks for the last time.
+    ending: oneshot::Sender<()>,
 }
 
 impl Collector {
@@ -79,7 +89,9 @@ impl Collector {
             .build();
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.settings.sampling_ratio)));
         Ok(SdkTracerProvider::builder()
-            .with_span_processor(trace::BatchSpanProcessor::builder(exporter).with_batch_config(queue).build())
+            .with_span_processor(
+                trace::BatchSpanProcessor::builder(Heard::by(exporter, "spans")).with_batch_config(queue).build(),
+            )
             .with_sampler(OfCalls(sampler))
             .with_resource(self.resource.clone())
             .build())
@@ -93,7 +105,9 @@ impl Collector {
             .with_scheduled_delay(GATHER)
             .build();
         Ok(SdkLoggerProvider::builder()
-            .with_log_processor(logs::BatchLogProcessor::builder(exporter).with_batch_config(queue).build())
+            .with_log_processor(
+                logs::BatchLogProcessor::builder(Heard::by(exporter, "log")).with_batch_config(queue).build(),
+            )
             .with_resource(self.resource.clone())
             .build())
     }
@@ -119,10 +133,10 @@ impl Collector {
         Some(bridge.with_filter(filter.and(ours)).boxed())
     }
 
-    /// Sends figures again and again, as long as `look` finds some.
+    /// Sends figures again and again, until the end.
     pub(super) fn send_figures(
         &mut self,
-        look: impl Fn() -> Option<Result<Snapshot, std::fmt::Error>> + Send + Sync + 'static,
+        look: impl Fn() -> Result<Snapshot, std::fmt::Error> + Send + Sync + 'static,
     ) {
         if self.settings.metrics {
             let sender = figures::Sender::new(
@@ -131,7 +145,9 @@ impl Collector {
                 &self.resource,
                 self.settings.timeout,
             );
-            self.figures = Some(tokio::spawn(sender.send_every(self.settings.metrics_every, look)));
+            let (ending, ended) = oneshot::channel();
+            let task = tokio::spawn(sender.send_every(self.settings.metrics_every, ended, look));
+            self.figures = Some(Figures { task, ending });
         }
     }
 
@@ -146,11 +162,14 @@ impl Collector {
                 scope.spawn(|| logs.map(|logs| logs.shutdown_with_timeout(patience)));
             });
         });
-        if let Some(figures) = figures {
-            figures.abort();
-        }
-        // A thread that does not come back is left behind.
-        let _ = tokio::time::timeout(patience, flushing).await;
+        let last = async {
+            if let Some(Figures { task, ending }) = figures {
+                let _ = ending.send(());
+                let _ = task.await;
+            }
+        };
+        // A thread, or a task, that does not come back is left behind.
+        let _ = tokio::time::timeout(patience, async { tokio::join!(flushing, last) }).await;
     }
 }
 

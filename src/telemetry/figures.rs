@@ -15,11 +15,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ScopeMetrics, Sum,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tracing::debug;
 
+use super::hearing::Hearing;
 use crate::clock::Clock;
 use crate::metrics::Snapshot;
 use crate::metrics::snapshot::{self, LabelPair, MetricFamily, MetricType};
@@ -47,25 +48,27 @@ impl Sender {
         Self { client: MetricsServiceClient::new(channel), metadata, resource, timeout, began: now() }
     }
 
-    /// Sends figures every so often, for as long as there are some.
+    /// Sends figures every so often, and once more at the end.
     pub(super) async fn send_every(
         mut self,
         every: Duration,
-        look: impl Fn() -> Option<Result<Snapshot, fmt::Error>> + Send + Sync,
+        mut ended: oneshot::Receiver<()>,
+        look: impl Fn() -> Result<Snapshot, fmt::Error> + Send + Sync,
     ) {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_heard = true;
+        let hearing = Hearing::of("figures");
         loop {
-            tick.tick().await;
-            let Some(Ok(figures)) = look() else { return };
-            let outcome = self.send(&figures).await;
-            if let Err(cause) = &outcome
-                && is_heard
-            {
-                debug!(code = ?cause.code(), "the collector does not take figures; they are told again later");
+            let is_last = tokio::select! {
+                _ = tick.tick() => false,
+                _ = &mut ended => true,
+            };
+            if let Ok(figures) = look() {
+                hearing.note(&self.send(&figures).await.map_err(|status| status.code()));
             }
-            is_heard = outcome.is_ok();
+            if is_last {
+                return;
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod collector;
 mod figures;
+mod hearing;
 mod log;
 mod trace;
 
@@ -55,8 +56,8 @@ pub fn start(log: &config::Log, telemetry: &config::Telemetry) -> Result<Telemet
 }
 
 impl Telemetry {
-    /// Sends figures as often as is configured, as long as `look` finds some.
-    pub fn send_figures(&mut self, look: impl Fn() -> Option<Result<Snapshot, fmt::Error>> + Send + Sync + 'static) {
+    /// Sends the figures that `look` finds as often as is configured, and once more at the end.
+    pub fn send_figures(&mut self, look: impl Fn() -> Result<Snapshot, fmt::Error> + Send + Sync + 'static) {
         if let Some(collector) = &mut self.0 {
             collector.send_figures(look);
         }

@@ -4,6 +4,7 @@
 //! (*retired*). Each step has one winner among the nodes; the others learn of it when they read the keys again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,12 +23,15 @@ use crate::store::{Store, StoreError, Successor};
 #[derive(Debug)]
 pub struct Keyring {
     store: Store,
+    clock: Clock,
     settings: config::Keys,
     /// The longest life of a token that this node may sign.
     longest_token: TimeDelta,
     /// The current key-encryption key first.
     sealing: Vec<seal::KeyEncryptionKey>,
     current: ArcSwap<Keys>,
+    /// As of when they are the installation's, in microseconds since 1970.
+    as_of: AtomicI64,
     /// One reading at a time, so that an older one never takes a newer one's place.
     reading: tokio::sync::Mutex<()>,
 }
@@ -109,9 +113,16 @@ impl Keyring {
             store.add_signing_key(&first, &Cause::system(now)).await?;
         }
         store.raise_longest_token(longest_token.num_seconds()).await?;
+        let as_of = AtomicI64::new(clock.now().timestamp_micros());
         let current = ArcSwap::from_pointee(read_keys(&store, &sealing).await?);
         let reading = tokio::sync::Mutex::default();
-        Ok(Self { store, settings, longest_token, sealing, current, reading })
+        Ok(Self { store, clock, settings, longest_token, sealing, current, as_of, reading })
+    }
+
+    /// As of when the keys that this node works with are those in the database.
+    #[must_use]
+    pub fn as_of(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.as_of.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
     /// The keys as they are now.
@@ -135,14 +146,15 @@ impl Keyring {
     /// Reads the keys again.
     pub async fn reload(&self) -> Result<(), KeyringError> {
         let _reading = self.reading.lock().await;
+        let asked = self.clock.now();
         let records = self.store.signing_keys().await?;
-        if records == self.keys().records {
-            return Ok(());
+        if records != self.keys().records {
+            // A key made by a node whose tokens live shorter must outlive ours as well.
+            self.store.raise_longest_token(self.longest_token.num_seconds()).await?;
+            let keys = read_keys(&self.store, &self.sealing).await?;
+            self.current.store(Arc::new(keys));
         }
-        // A key made by a node whose tokens live shorter must outlive ours as well.
-        self.store.raise_longest_token(self.longest_token.num_seconds()).await?;
-        let keys = read_keys(&self.store, &self.sealing).await?;
-        self.current.store(Arc::new(keys));
+        self.as_of.store(asked.timestamp_micros(), Ordering::Relaxed);
         Ok(())
     }
 

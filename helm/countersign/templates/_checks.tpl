@@ -54,7 +54,7 @@
   {{- end -}}
   {{- if $says -}}{{- include "countersign.problem" (dict "problems" $.problems "says" $says) -}}{{- end -}}
 {{- end -}}
-{{- range $name := list "grpc.drain" "grpc.drain_delay" -}}
+{{- range $name := list "grpc.drain" "grpc.drain_delay" "telemetry.flush" -}}
   {{- if not (regexMatch "^[0-9]+(ms|s|m|h|d)$" (get $.config $name | default "0s" | toString)) -}}
     {{- include "countersign.problem" (dict "problems" $.problems "says" (printf "config.%s: must be a number and a unit: ms, s, m, h or d" $name)) -}}
   {{- end -}}
@@ -189,7 +189,7 @@
   {{- end -}}
 {{- end -}}
 {{- /* Spans of another form are complained of elsewhere. */ -}}
-{{- $spans := list (get .config "grpc.drain" | default "0s") (get .config "grpc.drain_delay" | default "0s") -}}
+{{- $spans := list (get .config "grpc.drain" | default "0s") (get .config "grpc.drain_delay" | default "0s") (get .config "telemetry.flush" | default "0s") -}}
 {{- $readable := true -}}
 {{- range $spans -}}
   {{- if not (regexMatch "^[0-9]+(ms|s|m|h|d)$" (toString .)) -}}{{- $readable = false -}}{{- end -}}
@@ -197,7 +197,7 @@
 {{- if and $readable (not (kindIs "invalid" $values.terminationGracePeriodSeconds)) -}}
   {{- $least := include "countersign.leastGrace" .root | int -}}
   {{- if lt (int $values.terminationGracePeriodSeconds) $least -}}
-    {{- $says = append $says (printf "terminationGracePeriodSeconds: must be at least %d: preStopSeconds, three times config.grpc.drain, and ten" $least) -}}
+    {{- $says = append $says (printf "terminationGracePeriodSeconds: must be at least %d: preStopSeconds, config.grpc.drain_delay, three times config.grpc.drain, config.telemetry.flush where there is a collector, and ten" $least) -}}
   {{- end -}}
 {{- end -}}
 {{- range $values.extraEnv -}}

@@ -33,6 +33,17 @@ securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end -}}
 
+{{/* The variables stand in the pod itself: one that is started anew finds the settings of its own release, also while the next
+     one is being installed. `tls`: whether it serves. */}}
+{{- define "countersign.variables" -}}
+{{- range $name, $value := include "countersign.environment" . | fromJson -}}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{ end -}}
+{{- with .root.Values.extraEnv }}
+{{- toYaml . }}
+{{- end -}}
+{{- end -}}
+
 {{/* `ownSecret`: the Secret that the chart makes of values, by whichever name it is there. */}}
 {{- define "countersign.volumes" -}}
 {{- $root := .root -}}
@@ -89,12 +100,7 @@ spec:
       {{- include "countersign.container" .root | nindent 6 }}
       args: [{{ .command }}]
       env:
-        {{- range $name, $value := include "countersign.environment" (dict "root" .root "tls" false) | fromJson }}
-        - {name: {{ $name }}, value: {{ $value | quote }}}
-        {{- end }}
-        {{- with .root.Values.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "countersign.variables" (dict "root" .root "tls" false) | nindent 8 }}
       resources:
         {{- toYaml .resources | nindent 8 }}
       volumeMounts:

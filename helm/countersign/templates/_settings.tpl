@@ -126,10 +126,15 @@ COUNTERSIGN__{{ . | upper | replace "." "__" }}
 {{- end -}}
 
 {{/* What a pod needs to stop: it may go on serving for a while, then calls in flight, promised messages and HTTP have a drain
-     each, and the rest takes seconds. */}}
+     each, a collector has what it is given, and the rest takes seconds. */}}
 {{- define "countersign.leastGrace" -}}
 {{- $delay := include "countersign.span" (dict "root" . "name" "grpc.drain_delay") -}}
 {{- $drain := include "countersign.span" (dict "root" . "name" "grpc.drain") -}}
 {{- $seconds := add (include "countersign.seconds" $delay | int64) (mul 3 (include "countersign.seconds" $drain | int64)) -}}
-{{- add .Values.preStopSeconds $seconds 10 -}}
+{{- $flush := "0s" -}}
+{{- $config := include "countersign.config" . | fromJson -}}
+{{- if or (get $config "telemetry.traces") (get $config "telemetry.metrics") (get $config "telemetry.logs") -}}
+{{- $flush = include "countersign.span" (dict "root" . "name" "telemetry.flush") -}}
+{{- end -}}
+{{- add .Values.preStopSeconds $seconds (include "countersign.seconds" $flush | int64) 10 -}}
 {{- end -}}

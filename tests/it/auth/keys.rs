@@ -4,12 +4,14 @@ use countersign::proto::v1::{self, SigningKeyState as State};
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use crate::harness::database::execute;
 use crate::harness::{Backend, TestApp, bearer, details, on_both_backends};
 
 on_both_backends!(
     a_key_is_published_long_before_it_signs,
     a_forced_rotation_signs_at_once_and_breaks_no_token,
     a_purge_deletes_what_has_expired_and_nothing_else,
+    keys_that_cannot_be_read_are_told_of,
 );
 
 async fn rotate(app: &TestApp, force: bool) -> Result<v1::SigningKey, Status> {
@@ -127,5 +129,24 @@ async fn a_purge_deletes_what_has_expired_and_nothing_else(backend: Backend) {
     assert_eq!(purge(&app).await, v1::PurgeExpiredResponse { signing_keys: 1, events: 1, ..Default::default() });
     assert_eq!(keys(&app).await.len(), 1);
     assert_eq!(app.rows("accounts").await, 2);
+    app.stop().await;
+}
+
+async fn keys_that_cannot_be_read_are_told_of(backend: Backend) {
+    let app = TestApp::new(backend).await;
+    let node = app.node().app();
+    let unread = || -> f64 {
+        let figures = node.figures().unwrap();
+        let found = figures.lines().find_map(|line| line.strip_prefix("countersign_signing_keys_unread_seconds "));
+        found.unwrap().parse().unwrap()
+    };
+    let broken = "UPDATE signing_keys SET state = 'retired' WHERE state = 'active'";
+    assert_eq!(execute(&node.store, broken, &[]).await, 1);
+    app.advance(300);
+    node.keyring.reload().await.unwrap_err();
+    assert!(unread() >= 300.0, "{}", unread());
+    execute(&node.store, "UPDATE signing_keys SET state = 'active'", &[]).await;
+    node.keyring.reload().await.unwrap();
+    assert!(unread() < 1.0, "{}", unread());
     app.stop().await;
 }

@@ -13,7 +13,7 @@ pub(super) const SETS: &[&str] =
     &["default", "minimal", "production", "ha-sentinel", "mtls", "external-secrets", "gateway", "everything"];
 
 /// Every set, once as an installation and once as an upgrade. They are rendered once for all tests.
-fn each(look: impl Fn(&str, &Manifests)) {
+fn each(mut look: impl FnMut(&str, &Manifests)) {
     static RENDERED: OnceLock<Vec<(&str, Manifests)>> = OnceLock::new();
     let Some(python) = python() else { return };
     let rendered = RENDERED.get_or_init(|| {
@@ -55,7 +55,7 @@ fn sample(setting: &str) -> &'static str {
 /// caught by this.
 fn laid_out(manifests: &Manifests, pod: &Value, folder: &Path) -> std::collections::BTreeMap<String, String> {
     let files = Manifests::files(pod);
-    let mut variables = manifests.variables(pod);
+    let mut variables = Manifests::variables(pod);
     variables.retain(|variable, _| setting(variable).is_some());
     for (variable, value) in &mut variables {
         let setting = setting(variable).unwrap();
@@ -93,7 +93,7 @@ fn every_setting_exists_and_no_secret_is_a_variable() {
     let manual = manual();
     each(|set, manifests| {
         for (_, pod) in manifests.pods() {
-            for (variable, value) in manifests.variables(pod) {
+            for (variable, value) in Manifests::variables(pod) {
                 let Some(setting) = setting(&variable) else { continue };
                 assert!(manual.contains_key(&setting), "{set}: there is no setting {setting}");
                 assert!(!is_secret(&setting), "{set}: {variable}={value} is a secret");
@@ -144,7 +144,7 @@ fn selectors_and_ports_meet() {
         assert_eq!(ports, ["grpc", "http"], "{set}");
 
         // The program listens where the pod says, on every address.
-        let variables = manifests.variables(pod);
+        let variables = Manifests::variables(pod);
         for port in items(&container["ports"]) {
             let variable = format!("COUNTERSIGN__{}__LISTEN", said(&port["name"]).to_ascii_uppercase());
             let listen: std::net::SocketAddr = variables[&variable].parse().unwrap();
@@ -201,16 +201,19 @@ fn a_pod_has_the_time_that_the_server_takes_to_stop() {
     };
     each(|set, manifests| {
         let pod = &manifests.the("Deployment")["spec"]["template"];
-        let variables = manifests.variables(pod);
+        let variables = Manifests::variables(pod);
         // Not every release has the second of them.
-        let [drain, delay] = ["grpc.drain", "grpc.drain_delay"].map(|name| {
-            let variable = format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+        let variable = |name: &str| format!("COUNTERSIGN__{}", name.to_ascii_uppercase().replace('.', "__"));
+        let [drain, delay, flush] = ["grpc.drain", "grpc.drain_delay", "telemetry.flush"].map(|name| {
             let default = manual.get(name).map_or("0s", |value| value.as_str().unwrap());
-            seconds(variables.get(&variable).map_or(default, String::as_str))
+            seconds(variables.get(&variable(name)).map_or(default, String::as_str))
         });
+        let is_on = |name: &str| variables.get(&variable(name)).is_some_and(|value| value == "true");
+        let has_collector = ["telemetry.traces", "telemetry.metrics", "telemetry.logs"].into_iter().any(is_on);
+        assert!(has_collector || set != "production");
         let before = pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
         let grace = pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
-        let needed = before + delay + 3 * drain;
+        let needed = before + delay + 3 * drain + if has_collector { flush } else { 0 };
         assert!(before > 0 && grace > needed, "{set}: {grace} s where {needed} s are needed");
     });
 }
@@ -248,13 +251,8 @@ fn the_network_policy_covers_every_port() {
             return;
         }
         for (owner, pod) in manifests.pods() {
-            let of_pod = |policy: &&&Value| {
-                let selector = &policy["spec"]["podSelector"];
-                let component = &pod["metadata"]["labels"]["app.kubernetes.io/component"];
-                let within = |rule: &Value| items(&rule["values"]).any(|value| value == component);
-                selects(&selector["matchLabels"], &pod["metadata"]["labels"])
-                    && items(&selector["matchExpressions"]).all(within)
-            };
+            let of_pod =
+                |policy: &&&Value| selects(&policy["spec"]["podSelector"]["matchLabels"], &pod["metadata"]["labels"]);
             let policy = policies.iter().filter(of_pod).collect::<Vec<_>>();
             assert_eq!(policy.len(), 1, "{set}: {}", name(owner));
             let spec = &policy[0]["spec"];
@@ -294,6 +292,40 @@ fn a_disruption_leaves_somebody_and_takes_somebody() {
 }
 
 #[test]
+fn alerts_are_about_the_job_that_is_scraped() {
+    let mut watched = 0;
+    each(|set, manifests| {
+        let (rules, monitors) = (manifests.of("PrometheusRule"), manifests.of("ServiceMonitor"));
+        for (rule, monitor) in rules.into_iter().zip(monitors) {
+            // Where nothing else is said, a job is called as the Service by which its pods are found.
+            assert!(monitor["spec"]["jobLabel"].is_null(), "{set}");
+            let selector = &monitor["spec"]["selector"]["matchLabels"];
+            let services = manifests.of("Service");
+            let job = services.iter().find(|service| selects(selector, &service["metadata"]["labels"])).unwrap();
+            let own = format!("{{job=\"{}\",namespace=\"identity\"", name(job));
+            for alert in items(&rule["spec"]["groups"]).flat_map(|group| items(&group["rules"])) {
+                let expression = said(&alert["expr"]);
+                assert_eq!(
+                    expression.matches(&own).count(),
+                    expression.matches("{job=").count(),
+                    "{set}: {expression}"
+                );
+                assert_eq!(alert["labels"]["job"], name(job), "{set}: {alert}");
+                assert_eq!(alert["labels"]["namespace"], "identity", "{set}: {alert}");
+                assert!(alert["labels"]["severity"].is_string(), "{set}: {alert}");
+                // What Alertmanager offers as a link is one.
+                let url = &alert["annotations"]["runbook_url"];
+                let entry = format!("/runbook#{}", said(&alert["alert"]).to_ascii_lowercase());
+                let is_led = url.as_str().is_some_and(|url| url.starts_with("https://") && url.ends_with(&entry));
+                assert!(is_led || (url.is_null() && set != "everything"), "{set}: {alert}");
+            }
+            watched += usize::from(name(job) == "sentry");
+        }
+    });
+    assert!(watched > 0 || python().is_none(), "another name is not tried");
+}
+
+#[test]
 fn alerts_and_the_dashboard_are_those_of_the_files() {
     let Some(python) = python() else { return };
     let manifests = sound(&python, "production", &json!({}));
@@ -302,9 +334,14 @@ fn alerts_and_the_dashboard_are_those_of_the_files() {
     assert_eq!(groups.as_array().unwrap().len(), alerts["groups"].as_array().unwrap().len());
     let rules = |groups: &Value| -> Vec<Value> {
         let rules = items(groups).flat_map(|group| items(&group["rules"]).cloned().collect::<Vec<_>>());
-        rules.map(|rule| json!([rule["alert"], rule["expr"], rule["annotations"]])).collect()
+        rules.map(|rule| json!([rule["alert"], rule["expr"], rule["annotations"]["summary"]])).collect()
     };
-    assert_eq!(rules(groups), rules(&alerts["groups"]));
+    let bound = rules(&alerts["groups"]).into_iter().map(|rule| {
+        let [name, expression, summary] = [0, 1, 2].map(|part| said(&rule[part]));
+        let own = "{job=\"auth-countersign\",namespace=\"identity\"";
+        json!([name, expression.replace("{job=\"countersign\"", own), summary])
+    });
+    assert_eq!(rules(groups), bound.collect::<Vec<_>>());
     let dashboard = manifests.named("ConfigMap", "auth-countersign-dashboard").unwrap();
     let shown: Value = serde_json::from_str(dashboard["data"]["countersign.json"].as_str().unwrap()).unwrap();
     assert_eq!(shown, serde_json::from_str::<Value>(&text("helm/countersign/files/dashboard.json")).unwrap());

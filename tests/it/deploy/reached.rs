@@ -7,7 +7,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::manifests::{items, said, sound};
+use super::manifests::{Manifests, items, said, sound};
 use super::python;
 use crate::harness::{Backend, TestApp};
 
@@ -33,7 +33,7 @@ async fn probes_and_scrapers_find_what_they_ask_for() {
                 assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
                 asked.0 += 1;
             } else {
-                let tls = manifests.variables(&manifests.the("Deployment")["spec"]["template"]);
+                let tls = Manifests::variables(&manifests.the("Deployment")["spec"]["template"]);
                 let scheme = if tls.contains_key("COUNTERSIGN__TLS__KEY_FILE") { "HTTPS" } else { "HTTP" };
                 assert_eq!(probe["httpGet"]["scheme"], scheme, "{set}");
                 assert_eq!(probe["httpGet"]["port"], "http", "{set}");

@@ -13,8 +13,8 @@ use super::{python, run, setting};
 use crate::harness::{Program, has_services, new_database};
 
 /// The variables of a pod, with a folder in place of its secrets, and ports that are free.
-fn variables(manifests: &Manifests, pod: &Value, secrets: &std::path::Path) -> BTreeMap<String, String> {
-    let mut variables = manifests.variables(pod);
+fn variables(pod: &Value, secrets: &std::path::Path) -> BTreeMap<String, String> {
+    let mut variables = Manifests::variables(pod);
     for (variable, value) in &mut variables {
         if let Some(name) = value.strip_prefix("/etc/countersign/secrets/") {
             *value = secrets.join(name).display().to_string();
@@ -39,7 +39,7 @@ async fn the_job_migrates_and_the_pods_serve() {
     secret("secrets.root_key", "bm90IGEga2V5LCBidXQgYXMgbG9uZyBhcyBvbmUgaXM=\n");
 
     let pod = &manifests.the("Deployment")["spec"]["template"];
-    let served = variables(&manifests, pod, folder.path());
+    let served = variables(pod, folder.path());
     let as_settings = |variables: &BTreeMap<String, String>| -> Vec<(String, String)> {
         variables.iter().map(|(name, value)| (setting(name).unwrap(), value.clone())).collect()
     };
@@ -50,7 +50,7 @@ async fn the_job_migrates_and_the_pods_serve() {
 
     let job = &manifests.the("Job")["spec"]["template"];
     let command: Vec<_> = items(&job["spec"]["containers"][0]["args"]).map(said).collect();
-    let migrated = variables(&manifests, job, folder.path());
+    let migrated = variables(job, folder.path());
     for _ in 0..2 {
         // It may be tried again.
         run(Command::new(program).args(&command).env_clear().envs(&migrated), "").unwrap();

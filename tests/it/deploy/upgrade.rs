@@ -1,24 +1,25 @@
 //! How an installation changes: pods are replaced where what they read changes, and the database is migrated before.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::manifests::{Manifests, items, name, render, request, sound};
+use super::manifests::{Manifests, items, name, render, request, selects, sound};
 use super::python;
 use crate::deploy::chart::SETS;
 
-/// The annotations that tell one state of the configuration from another.
-fn sums(manifests: &Manifests) -> (Value, Value) {
-    let annotations = &manifests.the("Deployment")["spec"]["template"]["metadata"]["annotations"];
-    let sum = |name: &str| annotations[name].clone();
-    let sums = (sum("checksum/config"), sum("checksum/secret"));
-    assert!(sums.0.is_string() && sums.1.is_string(), "{annotations}");
-    sums
+/// What tells one state of the configuration from another: the variables of a pod, and the annotation about its secrets.
+fn states(manifests: &Manifests) -> (BTreeMap<String, String>, Value) {
+    let pod = &manifests.the("Deployment")["spec"]["template"];
+    let sum = &pod["metadata"]["annotations"]["checksum/secret"];
+    assert!(sum.is_string(), "{pod}");
+    (Manifests::variables(pod), sum.clone())
 }
 
 #[test]
 fn new_settings_and_secrets_replace_the_pods() {
     let Some(python) = python() else { return };
-    let of = |values: Value| sums(&sound(&python, "ha-sentinel", &values));
+    let of = |values: Value| states(&sound(&python, "ha-sentinel", &values));
     let before = of(json!({}));
     assert_eq!(of(json!({})), before);
     assert_eq!(of(json!({"replicaCount": 5, "podLabels": {"a": "b"}})), before, "more pods are no other pods");
@@ -33,7 +34,7 @@ fn who_migrates_is_one_of_three() {
     let Some(python) = python() else { return };
     for (mode, by_servers, jobs) in [("job", "false", 1), ("server", "true", 0), ("none", "false", 0)] {
         let manifests = sound(&python, "default", &json!({"migrations": {"mode": mode}}));
-        let variables = manifests.variables(&manifests.the("Deployment")["spec"]["template"]);
+        let variables = Manifests::variables(&manifests.the("Deployment")["spec"]["template"]);
         assert_eq!(variables["COUNTERSIGN__DATABASE__MIGRATE"], by_servers, "{mode}");
         assert_eq!(manifests.of("Job").len(), jobs, "{mode}");
         assert_eq!(manifests.notes.contains("Nobody migrates"), mode == "none", "{}", manifests.notes);
@@ -47,7 +48,7 @@ fn the_migration_needs_nothing_that_comes_after_it() {
     let Some(python) = python() else { return };
     let requests: Vec<_> =
         SETS.iter().map(|set| request(set, &json!({"migrations": {"mode": "job"}}), false)).collect();
-    let mut tried = 0;
+    let (mut tried, mut policed) = (0, 0);
     for (set, rendered) in SETS.iter().zip(render(&python, &requests)) {
         // A trial has a database that no job reaches.
         let Ok(manifests) = rendered else {
@@ -67,10 +68,17 @@ fn the_migration_needs_nothing_that_comes_after_it() {
         };
         let pod = &job["spec"]["template"];
         assert_eq!(pod["spec"]["containers"][0]["args"], json!(["migrate"]));
-        assert!(pod["spec"]["containers"][0]["envFrom"].is_null(), "{set}: the ConfigMap is not there yet");
         earlier("ServiceAccount", pod["spec"]["serviceAccountName"].as_str().unwrap());
         for (secret, _) in Manifests::files(pod).values() {
             earlier("Secret", secret);
+        }
+        let policies = manifests
+            .of("NetworkPolicy")
+            .into_iter()
+            .filter(|policy| selects(&policy["spec"]["podSelector"]["matchLabels"], &pod["metadata"]["labels"]));
+        for policy in policies {
+            assert!(weight(policy) < weight(job), "{set}: where everything is forbidden, nothing allows the migration");
+            policed += 1;
         }
         // cert-manager cannot have made it yet.
         let certificates =
@@ -80,5 +88,5 @@ fn the_migration_needs_nothing_that_comes_after_it() {
         assert!(volumes.into_iter().all(|secret| !certificates.contains(&secret)), "{set}");
         tried += 1;
     }
-    assert_eq!(tried, SETS.len() - 1);
+    assert_eq!((tried, policed), (SETS.len() - 1, SETS.len() - 1));
 }

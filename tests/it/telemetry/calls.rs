@@ -32,7 +32,7 @@ async fn expect(app: &TestApp, line: &str, value: u64) {
 }
 
 fn call(service: &str, method: &str, code: &str) -> String {
-    format!("rpc_requests_total{{service=\"{service}\",method=\"{method}\",code=\"{code}\"}}")
+    format!("rpc_requests_total{{rpc_service=\"{service}\",rpc_method=\"{method}\",code=\"{code}\"}}")
 }
 
 async fn calls_are_counted_however_they_end(backend: Backend) {
@@ -59,7 +59,7 @@ async fn calls_are_counted_however_they_end(backend: Backend) {
     expect(&app, &call("unknown", "unknown", "UNIMPLEMENTED"), 2).await;
     expect(&app, "introspections_total{outcome=\"inactive\"}", 70).await;
     // Of 73 introspections the first is measured, and that with the 65th success behind it.
-    expect(&app, &format!("rpc_duration_seconds_count{{service=\"{TOKENS}\",method=\"Introspect\"}}"), 2).await;
+    expect(&app, &format!("rpc_duration_seconds_count{{rpc_service=\"{TOKENS}\",rpc_method=\"Introspect\"}}"), 2).await;
 
     // A stream counts when it ends: where its client has gone, and where it fails.
     let watch = bearer(v1::WatchRevocationsRequest::default(), &app.api_key);

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::proto::v1;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -20,8 +22,11 @@ use crate::harness::{Backend, bearer, figure, on_both_backends, phone_number};
 
 on_both_backends!(
     a_trace_goes_on_where_the_caller_began_it,
+    an_introspection_that_waits_begins_no_trace,
     what_is_counted_and_said_is_told_too,
-    a_collector_that_is_away_is_nobodys_trouble
+    what_was_counted_last_is_told_at_the_end,
+    a_collector_that_is_away_is_nobodys_trouble,
+    a_collector_that_is_away_or_back_is_told_of
 );
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -113,6 +118,59 @@ async fn a_trace_goes_on_where_the_caller_began_it(backend: Backend) {
     assert_eq!(attribute(resource, "deployment.environment.name").as_deref(), Some("test"));
 }
 
+/// A token whose key nobody knows, so that the keys are read again.
+fn of_an_unknown_key() -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let header = part(r#"{"alg":"ES256","kid":"nobody","typ":"at+jwt"}"#);
+    format!("{header}.{}.{}", part("{}"), URL_SAFE_NO_PAD.encode([0; 64]))
+}
+
+async fn an_introspection_that_waits_begins_no_trace(backend: Backend) {
+    let sink = Sink::start().await;
+    let settings = [
+        ("telemetry.traces", "true"),
+        ("telemetry.endpoint", sink.endpoint.as_str()),
+        ("telemetry.sampling_ratio", "1"),
+    ];
+    let running = Running::start(backend, &settings).await;
+    let unkept = "3af7651916cd43dd8448eb211c80319c";
+    let kept = "4af7651916cd43dd8448eb211c80319c";
+    for (flags, trace) in [(None, ""), (Some("00"), unkept), (Some("01"), kept)] {
+        // The keys are read again once a second at most. One that has had to wait has a name.
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(30), "it never waits");
+            let ask = v1::IntrospectRequest { token: of_an_unknown_key(), ..Default::default() };
+            let mut request = match flags {
+                Some(flags) => traced(ask, flags, trace),
+                None => Request::new(ask),
+            };
+            request.metadata_mut().insert("authorization", format!("Bearer {}", running.api_key).parse().unwrap());
+            let answer = running.tokens().introspect(request).await.unwrap();
+            if answer.metadata().contains_key("x-request-id") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    running.program.stopped().await;
+    let heard = sink.so_far();
+    assert!(named(&heard, kept, "countersign.v1.TokenService/Introspect").is_some(), "{heard:?}");
+    let others: Vec<_> = heard.spans.iter().filter(|span| hex(&span.trace_id) != kept).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+/// How many introspections have been refused, as a collector heard last, and whether that only ever grows.
+fn refused_introspections(heard: &Heard) -> Option<(bool, Option<Value>)> {
+    let metric = heard.metrics.iter().rev().find(|metric| metric.name == "countersign_rpc_requests_total")?;
+    let Some(Data::Sum(sum)) = &metric.data else { return None };
+    let is_it = |name: &str, value: &str, point: &[_]| attribute(point, name).as_deref() == Some(value);
+    let point = sum.data_points.iter().find(|point| {
+        is_it("rpc_method", "Introspect", &point.attributes) && is_it("code", "UNAUTHENTICATED", &point.attributes)
+    })?;
+    Some((sum.is_monotonic, point.value))
+}
+
 async fn what_is_counted_and_said_is_told_too(backend: Backend) {
     let sink = Sink::start().await;
     let settings = [
@@ -130,18 +188,7 @@ async fn what_is_counted_and_said_is_told_too(backend: Backend) {
     let refused = running.auth().login(v1::LoginRequest::default()).await.unwrap_err();
     let id = refused.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
 
-    let count = sink
-        .once("refused introspections", |heard| {
-            let metric = heard.metrics.iter().rev().find(|metric| metric.name == "countersign_rpc_requests_total")?;
-            let Some(Data::Sum(sum)) = &metric.data else { return None };
-            let is_it = |name: &str, value: &str, point: &[_]| attribute(point, name).as_deref() == Some(value);
-            let mut points = sum.data_points.iter();
-            let point = points.find(|point| {
-                is_it("method", "Introspect", &point.attributes) && is_it("code", "UNAUTHENTICATED", &point.attributes)
-            })?;
-            Some((sum.is_monotonic, point.value))
-        })
-        .await;
+    let count = sink.once("refused introspections", refused_introspections).await;
     assert_eq!(count, (true, Some(Value::AsDouble(1.0))));
     let line = sink
         .once("the line", |heard| {
@@ -152,6 +199,20 @@ async fn what_is_counted_and_said_is_told_too(backend: Backend) {
         .await;
     assert_eq!(line.severity_text, "DEBUG");
     running.program.stopped().await;
+}
+
+async fn what_was_counted_last_is_told_at_the_end(backend: Backend) {
+    let sink = Sink::start().await;
+    let settings = [
+        ("telemetry.metrics", "true"),
+        ("telemetry.metrics_every", "1h"),
+        ("telemetry.endpoint", sink.endpoint.as_str()),
+    ];
+    let running = Running::start(backend, &settings).await;
+    sink.once("figures", |heard| heard.metrics.first().cloned()).await;
+    running.tokens().introspect(v1::IntrospectRequest::default()).await.unwrap_err();
+    running.program.stopped().await;
+    assert_eq!(refused_introspections(&sink.so_far()), Some((true, Some(Value::AsDouble(1.0)))));
 }
 
 /// How long calls may take beside a collector that is away: much longer than they do, on a machine that does other things too.
@@ -185,10 +246,46 @@ async fn a_collector_that_is_away_is_nobodys_trouble(backend: Backend) {
             running.auth().login(v1::LoginRequest::default()).await.unwrap_err();
             slowest = slowest.max(began.elapsed());
         }
-        let (ended, _) = running.program.stopped().await;
+        let (ended, log) = running.program.stopped().await;
         eprintln!("collector {kind}: {calls} times three calls, the slowest {slowest:?}; ended within {ended:?}");
         assert!(slowest < CALL, "{slowest:?}");
+        for signal in ["spans", "figures", "log"] {
+            let of_signal = format!("signal=\"{signal}\"");
+            let said = log.lines().filter(|line| line.contains(REFUSES) && line.contains(&of_signal)).count();
+            assert_eq!(said, 1, "{signal}: {log}");
+        }
         // grpc.drain is 2 s here, and there is 1 s for the collector; the rest is for a machine that does other things too.
         assert!(ended < Duration::from_secs(8), "{ended:?}");
     }
+}
+
+/// What is said of a collector that does not take what it is sent.
+const REFUSES: &str = "the collector does not take what it is sent";
+
+async fn a_collector_that_is_away_or_back_is_told_of(backend: Backend) {
+    let place = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = place.local_addr().unwrap();
+    drop(place);
+    let endpoint = format!("http://{address}");
+    let settings = [
+        ("telemetry.metrics", "true"),
+        ("telemetry.metrics_every", "100ms"),
+        ("telemetry.timeout", "500ms"),
+        ("telemetry.endpoint", endpoint.as_str()),
+    ];
+    let running = Running::start(backend, &settings).await;
+    let said = async |text: &str| {
+        for _ in 0..1_500 {
+            if running.program.log().contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it never says that {text}: {}", running.program.log());
+    };
+    said(REFUSES).await;
+    let _sink = Sink::start_on(TcpListener::bind(address).await.unwrap());
+    said("the collector takes what it is sent again").await;
+    let (_, log) = running.program.stopped().await;
+    assert_eq!(log.matches(REFUSES).count(), 1, "{log}");
 }

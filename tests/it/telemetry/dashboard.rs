@@ -21,6 +21,9 @@ const AT_TIMES: &[&str] = &[
     "countersign_job_last_success_timestamp_seconds",
 ];
 
+/// What Prometheus itself says of whom it asks. Where a figure has such a label too, what it says is renamed (`exported_job`).
+const OF_TARGETS: &[&str] = &["job", "instance", "namespace", "service", "pod", "container", "endpoint"];
+
 fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -69,6 +72,11 @@ async fn what_is_shown_and_watched_is_served() {
     let missing: Vec<_> = used.union(&rules).filter(|name| !served.contains(*name)).collect();
     let unexpected: Vec<_> = missing.iter().filter(|name| !AT_TIMES.contains(&name.as_str())).collect();
     assert!(unexpected.is_empty(), "not served: {unexpected:?}");
+    let taken: Vec<_> = OF_TARGETS
+        .iter()
+        .filter(|label| [",", "{"].iter().any(|before| figures.contains(&format!("{before}{label}=\""))))
+        .collect();
+    assert!(taken.is_empty(), "labels that are Prometheus's own: {taken:?}");
     // And what is served is told of.
     let manual = names(&read("docs/telemetry.md"));
     let untold: Vec<_> = figures
@@ -130,12 +138,22 @@ fn each_alert_says_what_to_do() {
     assert!(alerts.len() > 20);
     for alert in &alerts {
         assert!(runbook.contains(&format!("\n## {alert}\n")), "docs/runbook.md has no entry {alert}");
-        let anchor = format!("runbook_url: docs/runbook.md#{}\n", alert.to_ascii_lowercase());
+        let anchor = format!("runbook: docs/runbook.md#{}\n", alert.to_ascii_lowercase());
         assert!(rules.contains(&anchor), "{alert} does not lead to its entry");
     }
     let entries: Vec<_> = runbook.lines().filter_map(|line| line.strip_prefix("## Countersign")).collect();
     assert_eq!(entries.len(), alerts.len(), "an entry of an alert that is gone: {entries:?}");
     assert!(read("docs/operations.md").contains("runbook.md"));
+}
+
+/// The chart puts an installation's name and namespace there.
+#[test]
+fn each_alert_is_about_one_installation() {
+    let rules = read("helm/countersign/files/alerts.yaml");
+    for line in rules.lines().filter(|line| !line.starts_with('#')) {
+        let figures = line.matches("countersign_").count() + line.matches("up{").count();
+        assert_eq!(line.matches("{job=\"countersign\"").count(), figures, "{line}");
+    }
 }
 
 #[test]

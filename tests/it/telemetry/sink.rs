@@ -44,7 +44,10 @@ pub(crate) struct Heard {
 
 impl Sink {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(crate) fn start_on(listener: TcpListener) -> Self {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let sink = Self { endpoint, ..Self::default() };
         let server = Server::builder()

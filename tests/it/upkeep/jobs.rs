@@ -48,9 +48,9 @@ async fn a_job_that_is_asked_for_is_done_and_remembered(backend: Backend) {
     // Asking for it counts for the schedule.
     assert_eq!(purge.next_at.unwrap().seconds, asked_at + 3_600);
     let text = app.node().app().metrics.render().unwrap();
-    assert!(text.contains("countersign_job_runs_total{job=\"purge\",outcome=\"succeeded\"} 2"), "{text}");
+    assert!(text.contains("countersign_job_runs_total{name=\"purge\",outcome=\"succeeded\"} 2"), "{text}");
     assert!(
-        text.contains(&format!("countersign_job_last_success_timestamp_seconds{{job=\"purge\"}} {asked_at}\n")),
+        text.contains(&format!("countersign_job_last_success_timestamp_seconds{{name=\"purge\"}} {asked_at}\n")),
         "{text}"
     );
     app.stop().await;

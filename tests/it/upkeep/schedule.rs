@@ -75,7 +75,7 @@ async fn one_of_three_nodes_does_what_is_due() {
     let counted = |text: &str| {
         let lines = text
             .lines()
-            .filter_map(|line| line.strip_prefix("countersign_job_runs_total{job=\"purge\",outcome=\"succeeded\"} "));
+            .filter_map(|line| line.strip_prefix("countersign_job_runs_total{name=\"purge\",outcome=\"succeeded\"} "));
         lines.map(|count| count.parse::<u64>().unwrap()).sum::<u64>()
     };
     let runs: u64 = app.nodes.iter().map(|node| counted(&node.app().metrics.render().unwrap())).sum();
