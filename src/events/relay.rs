@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::deliver::{Batch, Ground, deliver_batch};
 use super::webhooks::Webhooks;
-use super::{Broker, Destination, Envelope, Failure, Limits};
+use super::{Broker, Destination, Envelope};
 use crate::clock::Clock;
 use crate::config;
 use crate::metrics::Metrics;
@@ -133,27 +133,6 @@ impl Relay {
         Ok(sum)
     }
 
-    /// Delivers what is due for somebody who is told as `deliver` tells a destination; one batch.
-    pub async fn deliver_through<F>(
-        &self,
-        name: &str,
-        limits: Limits,
-        send: impl Fn(Envelope) -> F,
-        may_go_on: impl Fn() -> bool,
-    ) -> Result<Batch, StoreError>
-    where
-        F: Future<Output = Result<(), Failure>>,
-    {
-        let ground = Ground {
-            store: &self.store,
-            clock: &self.clock,
-            source: &self.source,
-            destination: name,
-            batch: self.settings.batch,
-        };
-        deliver_batch(&ground, limits, send, may_go_on).await
-    }
-
     /// Empties the outbox.
     async fn collect_all(&self, may_go_on: &impl Fn() -> bool) -> Result<usize, StoreError> {
         // The endpoints' are in the database.
@@ -181,8 +160,15 @@ impl Relay {
             let destination = Arc::clone(destination);
             async move { destination.deliver(&event).await }
         };
-        let goes_on = || may_go_on() && self.is_current(destination);
-        let batch = self.deliver_through(destination.name(), destination.limits(), send, goes_on).await?;
+        let ground = Ground {
+            store: &self.store,
+            clock: &self.clock,
+            source: &self.source,
+            destination: destination.name(),
+            batch: self.settings.batch,
+        };
+        let is_current = || self.is_current(destination);
+        let batch = deliver_batch(&ground, destination.limits(), send, is_current, may_go_on).await?;
         let (label, metrics) = (destination.label(), &self.metrics);
         metrics.deliveries(label, "delivered", batch.delivered);
         metrics.deliveries(label, "refused", batch.refused);
