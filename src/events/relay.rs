@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How many rows are written at a time when events are collected: there is one for each destination, and a bound on the time.
+const ROWS_AT_ONCE: i64 = 20_000;
+
 /// What brings events to where they are wanted.
 #[derive(Debug)]
 pub struct Relay {
@@ -141,14 +144,16 @@ impl Relay {
             .iter()
             .map(|destination| Route { destination: destination.name(), kinds: destination.kinds() })
             .collect();
+        let each = i64::try_from(self.destinations().len()).unwrap_or(i64::MAX).max(1);
+        let limit = self.settings.batch.min(ROWS_AT_ONCE / each).max(1);
         let mut total = 0;
         while may_go_on() {
-            let collected = self.store.collect_events(&routes, self.settings.batch).await?;
+            let collected = self.store.collect_events(&routes, limit).await?;
             total += collected;
             if collected > 0 {
                 self.collected.notify_waiters();
             }
-            if i64::try_from(collected).unwrap_or(i64::MAX) < self.settings.batch {
+            if i64::try_from(collected).unwrap_or(i64::MAX) < limit {
                 break;
             }
         }
