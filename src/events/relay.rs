@@ -77,11 +77,17 @@ impl Relay {
     async fn refresh(&self) -> Result<(), StoreError> {
         let before = self.endpoints.load_full();
         let now = self.webhooks.destinations(&before).await?;
+        self.endpoints.store(Arc::new(now));
+        self.forget_those_gone(&before);
+        Ok(())
+    }
+
+    /// Tells no figures any more of those that are not there now.
+    fn forget_those_gone(&self, before: &[Arc<Destination>]) {
+        let now = self.destinations();
         for gone in before.iter().filter(|before| !now.iter().any(|now| now.label() == before.label())) {
             self.metrics.forget_destination(gone.label());
         }
-        self.endpoints.store(Arc::new(now));
-        Ok(())
     }
 
     /// Whether a destination is there still, and what it was.
@@ -217,11 +223,16 @@ impl Relay {
         self.refresh().await?;
         let outbox = self.store.outbox_backlog().await?;
         let mut oldest = outbox.oldest;
-        for destination in self.destinations() {
-            let backlog = self.store.delivery_backlog(destination.name()).await?;
-            self.metrics.delivery_backlog(destination.label(), backlog.pending, backlog.dead);
+        let destinations = self.destinations();
+        let names: Vec<_> = destinations.iter().map(|destination| destination.name()).collect();
+        for (name, backlog) in self.store.delivery_backlogs(&names).await? {
+            if let Some(destination) = destinations.iter().find(|destination| destination.name() == name) {
+                self.metrics.delivery_backlog(destination.label(), backlog.pending, backlog.dead);
+            }
             oldest = oldest.into_iter().chain(backlog.oldest).min();
         }
+        // One that went in the meantime.
+        self.forget_those_gone(&destinations);
         let lag = oldest.map(|oldest| (self.clock.now() - oldest).max(TimeDelta::zero()));
         self.metrics.outbox(outbox.pending, lag.map_or(0.0, TimeDelta::as_seconds_f64));
         Ok(())

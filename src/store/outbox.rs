@@ -188,18 +188,28 @@ impl Store {
         Ok(Backlog { pending, dead: 0, oldest })
     }
 
-    /// How much a destination has still to get.
-    pub async fn delivery_backlog(&self, destination: &str) -> Result<Backlog, StoreError> {
-        let (pending, dead, oldest): (i64, i64, Option<DateTime<Utc>>) = on_pool!(self, pool => sqlx::query_as(
-                "SELECT
-                     (SELECT COUNT(*) FROM (
-                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'pending' LIMIT $2) AS counted),
-                     (SELECT COUNT(*) FROM (
-                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'dead' LIMIT $2) AS counted),
-                     (SELECT events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
-                      WHERE destination = $1 AND state = 'pending' ORDER BY seq LIMIT 1)")
-            .bind(destination).bind(COUNTED)
-            .fetch_one(pool).await)?;
-        Ok(Backlog { pending, dead, oldest })
+    /// How much each of some destinations has still to get.
+    pub async fn delivery_backlogs(&self, destinations: &[&str]) -> Result<Vec<(String, Backlog)>, StoreError> {
+        if destinations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let backlogs: Vec<(String, i64, i64, Option<DateTime<Utc>>)> = on_pool!(self, pool => {
+            let mut look = QueryBuilder::new("SELECT name, ");
+            for state in ["pending", "dead"] {
+                look.push("(SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE destination = name AND state = '");
+                look.push(state).push("' LIMIT ").push_bind(COUNTED).push(") AS counted), ");
+            }
+            look.push(
+                "(SELECT events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
+                  WHERE destination = name AND state = 'pending' ORDER BY seq LIMIT 1) FROM (");
+            let mut names = look.separated(" UNION ALL ");
+            for destination in destinations {
+                names.push("SELECT ").push_bind_unseparated((*destination).to_owned()).push_unseparated(" AS name");
+            }
+            look.push(") AS destinations");
+            look.build_query_as().persistent(false).fetch_all(pool).await
+        })?;
+        let told = |(name, pending, dead, oldest)| (name, Backlog { pending, dead, oldest });
+        Ok(backlogs.into_iter().map(told).collect())
     }
 }
