@@ -226,6 +226,6 @@ mod tests {
             request_id: String::new(),
             detail: String::new(),
         };
-        Due { event, attempts: 0 }
+        Due { event, seq: 0, attempts: 0 }
     }
 }
