@@ -1,10 +1,13 @@
 //! Endpoints that events are posted to, and their secrets, which are kept sealed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::event::record_event;
 use super::{Store, StoreError, in_transaction, on_pool};
 use crate::model::{Cause, EventKind, Webhook, WebhookId, destination};
+
+/// How long a secret that signs no more is still known, so that a late repetition of what made it is not taken for new.
+const REMEMBERED: TimeDelta = TimeDelta::days(90);
 
 /// A secret of an endpoint as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +138,7 @@ impl Store {
                 .bind(id.0).bind(&secret.digest).bind(former_until)
                 .execute(&mut *tx).await?;
             sqlx::query("DELETE FROM webhook_secrets WHERE webhook_id = $1 AND until <= $2")
-                .bind(id.0).bind(cause.at)
+                .bind(id.0).bind(cause.at - REMEMBERED)
                 .execute(&mut *tx).await?;
             let cause = Cause { detail: webhook.name.clone(), ..cause.clone() };
             record_event!(tx, EventKind::WebhookSecretRotated, &cause, None, None);
