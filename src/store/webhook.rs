@@ -43,6 +43,14 @@ impl Store {
         Ok(webhooks)
     }
 
+    /// The endpoint with a name.
+    pub async fn webhook_called(&self, name: &str) -> Result<Option<Webhook>, StoreError> {
+        let webhook = on_pool!(self, pool => sqlx::query_as("SELECT * FROM webhooks WHERE name = $1")
+            .bind(name)
+            .fetch_optional(pool).await)?;
+        Ok(webhook)
+    }
+
     /// Endpoints by name, from behind a cursor.
     pub async fn webhooks_after(&self, name: &str, limit: i64) -> Result<Vec<Webhook>, StoreError> {
         let webhooks = on_pool!(self, pool => sqlx::query_as(
