@@ -80,6 +80,6 @@ async fn whole(store: &Store, name: String) -> Result<String, Failure> {
     let Some(called) = name.strip_prefix(WEBHOOK).filter(|called| called.parse::<WebhookId>().is_err()) else {
         return Ok(name);
     };
-    let found = store.webhooks().await?.into_iter().find(|webhook| webhook.name == called);
+    let found = store.webhook_called(called).await?;
     Ok(destination(found.ok_or_else(|| format!("there is no endpoint called `{called}`"))?.id))
 }

@@ -1,6 +1,7 @@
 //! Delivering what is due for one destination: the accounts side by side, the events of an account one after the other.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt;
@@ -16,6 +17,8 @@ use crate::store::{Due, Outcome, Settled, Store, StoreError};
 
 /// How many outcomes are written down at a time.
 const SETTLED_AT_ONCE: usize = 100;
+/// How soon it is noticed that the right to deliver has ended.
+const NOTICED: Duration = Duration::from_millis(100);
 /// How much of a reason is kept.
 const LONGEST_REASON: usize = 300;
 
@@ -67,7 +70,9 @@ pub struct Batch {
     pub away: Option<String>,
 }
 
-/// Delivers up to `batch` events that are due for a destination, through `send`, for as long as `may_go_on` says so.
+/// Delivers up to `batch` events that are due for a destination, through `send`, for as long as `may_go_on` says so: what is on
+/// its way is dropped when the right ends, because the next holder may have come further by then. `may_begin` says whether another
+/// one may be begun.
 ///
 /// An event of which it is not yet written down that it has arrived is sent again: after a crash, or when the database is
 /// away. It has the same identifier then.
@@ -75,6 +80,7 @@ pub(super) async fn deliver_batch<F>(
     ground: &Ground<'_>,
     limits: Limits,
     send: impl Fn(Envelope) -> F,
+    may_begin: impl Fn() -> bool,
     may_go_on: impl Fn() -> bool,
 ) -> Result<Batch, StoreError>
 where
@@ -83,18 +89,22 @@ where
     let due = ground.store.due_deliveries(ground.destination, ground.clock.now(), ground.batch).await?;
     let away = Mutex::new(None);
     let (settled, mut settling) = mpsc::unbounded_channel();
-    let (away_now, send, may_go_on) = (&away, &send, &may_go_on);
+    let (away_now, send, may_begin, may_go_on) = (&away, &send, &may_begin, &may_go_on);
     let delivering = async move {
         // Owned here, so that the other side ends when this one does.
         let settled = &settled;
         let accounts = stream::iter(by_account(due));
         let deliver = |account: Vec<Due>| async move {
             for due in account {
-                if away_now.lock().is_some() || !may_go_on() {
+                if away_now.lock().is_some() || !may_go_on() || !may_begin() {
                     return;
                 }
                 let (event_id, attempts) = (due.event.id, due.attempts + 1);
-                let outcome = match send(Envelope::new(due.event, ground.source)).await {
+                let arrival = tokio::select! {
+                    arrival = send(Envelope::new(due.event, ground.source)) => arrival,
+                    () = ends(may_go_on) => return,
+                };
+                let outcome = match arrival {
                     Ok(()) => Outcome::Delivered,
                     Err(Failure::Away(reason)) => {
                         away_now.lock().get_or_insert(reason);
@@ -137,6 +147,13 @@ where
     };
     let ((), batch) = tokio::try_join!(delivering, writing)?;
     Ok(Batch { away: away.into_inner(), ..batch })
+}
+
+/// Returns when it may no longer go on.
+async fn ends(may_go_on: &impl Fn() -> bool) {
+    while may_go_on() {
+        tokio::time::sleep(NOTICED).await;
+    }
 }
 
 /// What a batch stands on.
@@ -209,6 +226,6 @@ mod tests {
             request_id: String::new(),
             detail: String::new(),
         };
-        Due { event, attempts: 0 }
+        Due { event, seq: 0, attempts: 0 }
     }
 }

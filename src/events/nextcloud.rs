@@ -6,6 +6,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 
 use super::deliver::Waits;
 use super::{Envelope, Failure, Limits};
@@ -18,8 +19,10 @@ use crate::root_key::MacKey;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 
-/// After so many refusals of one event it is given up. With waits of up to an hour that is about two days.
-const ATTEMPTS: i64 = 60;
+/// How long an event waits that was refused. A block that comes behind one waits as long, and the person is still let in.
+const WAITS: Waits = Waits { first: TimeDelta::seconds(2), longest: TimeDelta::minutes(1) };
+/// After so many refusals of one event it is given up. With waits of up to a minute that is about two days.
+const ATTEMPTS: i64 = 3_840;
 /// The longest name that Nextcloud shows.
 const LONGEST_NAME: usize = 64;
 
@@ -71,7 +74,7 @@ impl Cloud {
 
     /// How it is to be treated.
     pub(super) fn limits(&self) -> Limits {
-        Limits { in_flight: self.settings.in_flight, attempts: Some(ATTEMPTS), waits: Waits::default() }
+        Limits { in_flight: self.settings.in_flight, attempts: Some(ATTEMPTS), waits: WAITS }
     }
 
     /// Brings the user of the account that an event is about to the state that it should have.

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::types::FieldTable;
@@ -25,6 +26,8 @@ const CONTENT_TYPE: &str = "application/cloudevents+json";
 const PERSISTENT: u8 = 2;
 /// How many messages wait for their confirmation at a time, each of another account.
 const IN_FLIGHT: usize = 128;
+/// How long an event waits that the broker would not take: it has no room, which soon passes or stays for everybody.
+const WAITS: Waits = Waits { first: TimeDelta::milliseconds(250), longest: TimeDelta::seconds(10) };
 /// How often each end of a silent connection shows that it is there, in seconds.
 const HEARTBEAT: u16 = 10;
 /// All that wait for a connection that cannot be had are told so by one try.
@@ -75,7 +78,7 @@ impl Broker {
 
     /// Nothing is ever given up: a broker that refuses an event has no room, or lacks a part of itself.
     pub(super) fn limits() -> Limits {
-        Limits { in_flight: IN_FLIGHT, attempts: None, waits: Waits::default() }
+        Limits { in_flight: IN_FLIGHT, attempts: None, waits: WAITS }
     }
 
     /// Publishes an event, and returns once the broker has it.

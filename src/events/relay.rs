@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::deliver::{Batch, Ground, deliver_batch};
 use super::webhooks::Webhooks;
-use super::{Broker, Destination, Envelope, Failure, Limits};
+use super::{Broker, Destination, Envelope};
 use crate::clock::Clock;
 use crate::config;
 use crate::metrics::Metrics;
@@ -24,6 +24,9 @@ use crate::store::{Route, Store, StoreError};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many rows are written at a time when events are collected: there is one for each destination, and a bound on the time.
+const ROWS_AT_ONCE: i64 = 20_000;
 
 /// What brings events to where they are wanted.
 #[derive(Debug)]
@@ -74,11 +77,17 @@ impl Relay {
     async fn refresh(&self) -> Result<(), StoreError> {
         let before = self.endpoints.load_full();
         let now = self.webhooks.destinations(&before).await?;
+        self.endpoints.store(Arc::new(now));
+        self.forget_those_gone(&before);
+        Ok(())
+    }
+
+    /// Tells no figures any more of those that are not there now.
+    fn forget_those_gone(&self, before: &[Arc<Destination>]) {
+        let now = self.destinations();
         for gone in before.iter().filter(|before| !now.iter().any(|now| now.label() == before.label())) {
             self.metrics.forget_destination(gone.label());
         }
-        self.endpoints.store(Arc::new(now));
-        Ok(())
     }
 
     /// Whether a destination is there still, and what it was.
@@ -133,27 +142,6 @@ impl Relay {
         Ok(sum)
     }
 
-    /// Delivers what is due for somebody who is told as `deliver` tells a destination; one batch.
-    pub async fn deliver_through<F>(
-        &self,
-        name: &str,
-        limits: Limits,
-        send: impl Fn(Envelope) -> F,
-        may_go_on: impl Fn() -> bool,
-    ) -> Result<Batch, StoreError>
-    where
-        F: Future<Output = Result<(), Failure>>,
-    {
-        let ground = Ground {
-            store: &self.store,
-            clock: &self.clock,
-            source: &self.source,
-            destination: name,
-            batch: self.settings.batch,
-        };
-        deliver_batch(&ground, limits, send, may_go_on).await
-    }
-
     /// Empties the outbox.
     async fn collect_all(&self, may_go_on: &impl Fn() -> bool) -> Result<usize, StoreError> {
         // The endpoints' are in the database.
@@ -162,14 +150,16 @@ impl Relay {
             .iter()
             .map(|destination| Route { destination: destination.name(), kinds: destination.kinds() })
             .collect();
+        let each = i64::try_from(self.destinations().len()).unwrap_or(i64::MAX).max(1);
+        let limit = self.settings.batch.min(ROWS_AT_ONCE / each).max(1);
         let mut total = 0;
         while may_go_on() {
-            let collected = self.store.collect_events(&routes, self.settings.batch).await?;
+            let collected = self.store.collect_events(&routes, limit).await?;
             total += collected;
             if collected > 0 {
                 self.collected.notify_waiters();
             }
-            if i64::try_from(collected).unwrap_or(i64::MAX) < self.settings.batch {
+            if i64::try_from(collected).unwrap_or(i64::MAX) < limit {
                 break;
             }
         }
@@ -181,8 +171,15 @@ impl Relay {
             let destination = Arc::clone(destination);
             async move { destination.deliver(&event).await }
         };
-        let goes_on = || may_go_on() && self.is_current(destination);
-        let batch = self.deliver_through(destination.name(), destination.limits(), send, goes_on).await?;
+        let ground = Ground {
+            store: &self.store,
+            clock: &self.clock,
+            source: &self.source,
+            destination: destination.name(),
+            batch: self.settings.batch,
+        };
+        let is_current = || self.is_current(destination);
+        let batch = deliver_batch(&ground, destination.limits(), send, is_current, may_go_on).await?;
         let (label, metrics) = (destination.label(), &self.metrics);
         metrics.deliveries(label, "delivered", batch.delivered);
         metrics.deliveries(label, "refused", batch.refused);
@@ -226,11 +223,16 @@ impl Relay {
         self.refresh().await?;
         let outbox = self.store.outbox_backlog().await?;
         let mut oldest = outbox.oldest;
-        for destination in self.destinations() {
-            let backlog = self.store.delivery_backlog(destination.name()).await?;
-            self.metrics.delivery_backlog(destination.label(), backlog.pending, backlog.dead);
+        let destinations = self.destinations();
+        let names: Vec<_> = destinations.iter().map(|destination| destination.name()).collect();
+        for (name, backlog) in self.store.delivery_backlogs(&names).await? {
+            if let Some(destination) = destinations.iter().find(|destination| destination.name() == name) {
+                self.metrics.delivery_backlog(destination.label(), backlog.pending, backlog.dead);
+            }
             oldest = oldest.into_iter().chain(backlog.oldest).min();
         }
+        // One that went in the meantime.
+        self.forget_those_gone(&destinations);
         let lag = oldest.map(|oldest| (self.clock.now() - oldest).max(TimeDelta::zero()));
         self.metrics.outbox(outbox.pending, lag.map_or(0.0, TimeDelta::as_seconds_f64));
         Ok(())

@@ -18,7 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(super) fn start(jobs: &mut JoinSet<()>, app: &Arc<App>, shutdown: &Shutdown) {
     if app.config.events.poll_every.is_some() {
         let lease = Lease::new(lease_of(Job::Relay), Random.id(app.clock.now()));
-        jobs.spawn(lease.clone().keep(app.background.clone(), shutdown.clone()));
+        // Not through the connections that deliveries take: it is lost where it has to wait for them.
+        jobs.spawn(lease.clone().keep(app.vital.clone(), shutdown.clone()));
         let relaying = Arc::clone(&app.relay).run(move || lease.held());
         jobs.spawn(shutdown.clone().ends(relaying));
     }

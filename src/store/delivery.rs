@@ -27,7 +27,7 @@ macro_rules! deliveries_where {
             "SELECT deliveries.*, events.kind, events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
              WHERE ",
             $first,
-            " ($1 IS NULL OR destination = $1) AND (destination > $2 OR (destination = $2 AND seq > $3))
+            " ($1 IS NULL OR destination = $1) AND (destination, seq) > ($2, $3)
              ORDER BY destination, seq LIMIT $4"
         )
     };

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "certificates", include_str!("../../migrations/0003_certificates.sql")),
     (4, "outbox", include_str!("../../migrations/0004_outbox.sql")),
     (5, "webhooks", include_str!("../../migrations/0005_webhooks.sql")),
+    (6, "due", include_str!("../../migrations/0006_due.sql")),
 ];
 
 /// The last of them.

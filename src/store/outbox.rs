@@ -1,5 +1,7 @@
 //! Events on their way out: those that wait in the outbox, and what is still to be delivered where.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -9,6 +11,10 @@ use crate::model::{Event, KindFilter, Webhook};
 
 /// How many rows one statement inserts. SQLite takes 32,766 parameters, and a row has five.
 const CHUNK: usize = 1_000;
+/// How many events of one account are told of as due at a time. They are delivered one after the other: the others would wait.
+const MOST_OF_AN_ACCOUNT: usize = 8;
+/// How many of those that wait behind a refused event are noted to do so: without that they are looked at again and again.
+const NOTED: i64 = 1_000;
 /// How far rows are counted for the figures: beyond it there are "at least so many".
 const COUNTED: i64 = 10_000;
 
@@ -26,6 +32,8 @@ pub struct Route<'a> {
 pub struct Due {
     /// Which.
     pub event: Event,
+    /// Its place in the order.
+    pub seq: i64,
     /// How often it was refused already.
     pub attempts: i64,
 }
@@ -124,23 +132,72 @@ impl Store {
     }
 
     /// What is due for a destination, oldest first. An event waits for all of its account that came before it: where one of
-    /// those is not due yet, it is not told either.
+    /// those is not due yet, it is not told either. Of one account there are only a few, so that others have their turn.
     pub async fn due_deliveries(
         &self,
         destination: &str,
         now: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<Due>, StoreError> {
-        let due = on_pool!(self, pool => sqlx::query_as(
-                "SELECT events.*, waiting.attempts FROM deliveries AS waiting JOIN events ON events.id = waiting.event_id
-                 WHERE waiting.destination = $1 AND waiting.state = 'pending' AND NOT EXISTS (
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let (mut due, mut behind, mut accounts) = (Vec::new(), i64::MIN, HashMap::<Uuid, usize>::new());
+        // What is behind those that there are enough of is looked for in the next round, as long as there is room.
+        while due.len() < limit {
+            let room = limit - due.len();
+            let enough =
+                accounts.iter().filter(|(_, count)| **count >= MOST_OF_AN_ACCOUNT).map(|(id, _)| *id).collect();
+            let found = self.due_behind(destination, now, behind, enough, room).await?;
+            let is_all = found.len() < room;
+            for one in found {
+                behind = one.seq;
+                let count = accounts.entry(one.event.account_id.map(|id| id.0).unwrap_or_default()).or_default();
+                *count += 1;
+                if *count <= MOST_OF_AN_ACCOUNT {
+                    due.push(one);
+                }
+            }
+            if is_all {
+                break;
+            }
+        }
+        Ok(due)
+    }
+
+    /// What is due from behind a place in the order, but for some accounts.
+    async fn due_behind(
+        &self,
+        destination: &str,
+        now: DateTime<Utc>,
+        behind: i64,
+        without: Vec<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let due = on_pool!(self, pool => {
+            let mut look = QueryBuilder::new(
+                "SELECT events.*, waiting.seq, waiting.attempts
+                 FROM deliveries AS waiting JOIN events ON events.id = waiting.event_id
+                 WHERE waiting.state = 'pending' AND waiting.destination = ");
+            look.push_bind(destination.to_owned());
+            look.push(" AND waiting.seq > ").push_bind(behind);
+            look.push(" AND waiting.due_at <= ").push_bind(now);
+            if !without.is_empty() {
+                look.push(" AND waiting.account_id NOT IN (");
+                let mut list = look.separated(", ");
+                for account in &without {
+                    list.push_bind(*account);
+                }
+                look.push(")");
+            }
+            look.push(
+                " AND NOT EXISTS (
                      SELECT 1 FROM deliveries AS earlier
-                     WHERE earlier.destination = $1 AND earlier.state = 'pending'
-                         AND earlier.account_id = waiting.account_id AND earlier.seq <= waiting.seq
-                         AND earlier.due_at > $2)
-                 ORDER BY waiting.seq LIMIT $3")
-            .bind(destination).bind(now).bind(limit)
-            .fetch_all(pool).await)?;
+                     WHERE earlier.destination = waiting.destination AND earlier.state = 'pending'
+                         AND earlier.account_id = waiting.account_id AND earlier.seq < waiting.seq AND earlier.due_at > ");
+            look.push_bind(now).push(") ORDER BY waiting.seq LIMIT ").push_bind(limit);
+            // Planned by what waits now, which is very different while nothing is due.
+            look.build_query_as().persistent(false).fetch_all(pool).await
+        })?;
         Ok(due)
     }
 
@@ -173,6 +230,18 @@ impl Store {
                      WHERE destination = $1 AND event_id = $2 AND state = 'pending'")
                     .bind(destination).bind(event_id).bind(state).bind(due_at).bind(error)
                     .execute(&mut *tx).await?;
+                if let Some(due_at) = due_at {
+                    // What waits for it is not due before it either.
+                    sqlx::query(
+                        "UPDATE deliveries SET due_at = $3 WHERE destination = $1 AND event_id IN (
+                             SELECT behind.event_id FROM deliveries AS refused JOIN deliveries AS behind
+                                 ON behind.destination = refused.destination AND behind.account_id = refused.account_id
+                             WHERE refused.destination = $1 AND refused.event_id = $2 AND refused.state = 'pending'
+                                 AND behind.state = 'pending' AND behind.seq > refused.seq AND behind.due_at < $3
+                             ORDER BY behind.seq LIMIT $4)")
+                        .bind(destination).bind(event_id).bind(due_at).bind(NOTED)
+                        .execute(&mut *tx).await?;
+                }
             }
             Ok(())
         })
@@ -188,18 +257,28 @@ impl Store {
         Ok(Backlog { pending, dead: 0, oldest })
     }
 
-    /// How much a destination has still to get.
-    pub async fn delivery_backlog(&self, destination: &str) -> Result<Backlog, StoreError> {
-        let (pending, dead, oldest): (i64, i64, Option<DateTime<Utc>>) = on_pool!(self, pool => sqlx::query_as(
-                "SELECT
-                     (SELECT COUNT(*) FROM (
-                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'pending' LIMIT $2) AS counted),
-                     (SELECT COUNT(*) FROM (
-                         SELECT 1 FROM deliveries WHERE destination = $1 AND state = 'dead' LIMIT $2) AS counted),
-                     (SELECT events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
-                      WHERE destination = $1 AND state = 'pending' ORDER BY seq LIMIT 1)")
-            .bind(destination).bind(COUNTED)
-            .fetch_one(pool).await)?;
-        Ok(Backlog { pending, dead, oldest })
+    /// How much each of some destinations has still to get.
+    pub async fn delivery_backlogs(&self, destinations: &[&str]) -> Result<Vec<(String, Backlog)>, StoreError> {
+        if destinations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let backlogs: Vec<(String, i64, i64, Option<DateTime<Utc>>)> = on_pool!(self, pool => {
+            let mut look = QueryBuilder::new("SELECT name, ");
+            for state in ["pending", "dead"] {
+                look.push("(SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE destination = name AND state = '");
+                look.push(state).push("' LIMIT ").push_bind(COUNTED).push(") AS counted), ");
+            }
+            look.push(
+                "(SELECT events.at FROM deliveries JOIN events ON events.id = deliveries.event_id
+                  WHERE destination = name AND state = 'pending' ORDER BY seq LIMIT 1) FROM (");
+            let mut names = look.separated(" UNION ALL ");
+            for destination in destinations {
+                names.push("SELECT ").push_bind_unseparated((*destination).to_owned()).push_unseparated(" AS name");
+            }
+            look.push(") AS destinations");
+            look.build_query_as().persistent(false).fetch_all(pool).await
+        })?;
+        let told = |(name, pending, dead, oldest)| (name, Backlog { pending, dead, oldest });
+        Ok(backlogs.into_iter().map(told).collect())
     }
 }

@@ -141,7 +141,11 @@ from_row!(Event, |row| Ok(Self {
     detail: row.try_get("detail")?,
 }));
 
-from_row!(Due, |row| Ok(Self { event: Event::from_row(row)?, attempts: row.try_get("attempts")? }));
+from_row!(Due, |row| Ok(Self {
+    event: Event::from_row(row)?,
+    seq: row.try_get("seq")?,
+    attempts: row.try_get("attempts")?,
+}));
 
 from_row!(SequencedRevocation, |row| {
     let kind: String = row.try_get("kind")?;

@@ -1,10 +1,13 @@
 //! Endpoints that events are posted to, and their secrets, which are kept sealed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::event::record_event;
 use super::{Store, StoreError, in_transaction, on_pool};
 use crate::model::{Cause, EventKind, Webhook, WebhookId, destination};
+
+/// How long a secret that signs no more is still known, so that a late repetition of what made it is not taken for new.
+const REMEMBERED: TimeDelta = TimeDelta::days(90);
 
 /// A secret of an endpoint as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,14 @@ impl Store {
         let webhooks =
             on_pool!(self, pool => sqlx::query_as("SELECT * FROM webhooks ORDER BY name").fetch_all(pool).await)?;
         Ok(webhooks)
+    }
+
+    /// The endpoint with a name.
+    pub async fn webhook_called(&self, name: &str) -> Result<Option<Webhook>, StoreError> {
+        let webhook = on_pool!(self, pool => sqlx::query_as("SELECT * FROM webhooks WHERE name = $1")
+            .bind(name)
+            .fetch_optional(pool).await)?;
+        Ok(webhook)
     }
 
     /// Endpoints by name, from behind a cursor.
@@ -135,7 +146,7 @@ impl Store {
                 .bind(id.0).bind(&secret.digest).bind(former_until)
                 .execute(&mut *tx).await?;
             sqlx::query("DELETE FROM webhook_secrets WHERE webhook_id = $1 AND until <= $2")
-                .bind(id.0).bind(cause.at)
+                .bind(id.0).bind(cause.at - REMEMBERED)
                 .execute(&mut *tx).await?;
             let cause = Cause { detail: webhook.name.clone(), ..cause.clone() };
             record_event!(tx, EventKind::WebhookSecretRotated, &cause, None, None);

@@ -292,8 +292,9 @@ impl Nextcloud {
         match outcome {
             Err(CloudError::Away { retry_after, .. }) => {
                 permit.failed();
-                let rest = retry_after.map(|span| (self.0.clock.now(), span.min(LONGEST_REST)));
-                *self.0.rest.lock() = rest;
+                if let Some(span) = retry_after {
+                    self.rest_for(span.min(LONGEST_REST));
+                }
             }
             Ok(_) | Err(CloudError::Refused(_)) => {
                 permit.succeeded();
@@ -327,6 +328,15 @@ impl Nextcloud {
         let rest = *self.0.rest.lock();
         // A clock that was set back must not make it longer.
         rest.is_some_and(|(since, span)| (TimeDelta::zero()..span).contains(&(self.0.clock.now() - since)))
+    }
+
+    /// Leaves it alone for so long from now on, unless it has asked for longer before.
+    fn rest_for(&self, span: TimeDelta) {
+        let (now, mut rest) = (self.0.clock.now(), self.0.rest.lock());
+        let is_longer = rest.is_none_or(|(since, before)| now < since || since + before < now + span);
+        if is_longer {
+            *rest = Some((now, span));
+        }
     }
 
     fn exchange(&self) -> Result<Exchange, CloudError> {

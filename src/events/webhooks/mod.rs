@@ -178,8 +178,7 @@ impl Webhooks {
 
     /// The identifier of the endpoint with this name.
     pub async fn id_of(&self, name: &str) -> Result<WebhookId, WebhookError> {
-        let found = self.store.webhooks().await?.into_iter().find(|webhook| webhook.name == name);
-        found.map(|webhook| webhook.id).ok_or(WebhookError::NotFound)
+        self.store.webhook_called(name).await?.map(|webhook| webhook.id).ok_or(WebhookError::NotFound)
     }
 
     /// Gives an endpoint another secret, and shows it this once. The one before signs as well for a while.

@@ -131,4 +131,24 @@ mod tests {
         }
         assert_eq!(wait(&HeaderMap::new(), now), None);
     }
+
+    /// Past what `post` judges by the spelling: only the resolver stands between a name and what it leads to.
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+        let settings = config::Config::load(None, std::iter::empty()).unwrap().webhooks;
+        for allows_private in [false, true] {
+            let reach = Reach { needs_tls: false, allows_private };
+            let sender = Sender::new(&settings, reach, Clock::System).unwrap();
+            let request = tokio::time::timeout(Duration::from_secs(1), sender.client.post(&url).send());
+            let connected = tokio::time::timeout(Duration::from_secs(1), listener.accept());
+            let (sent, connected) = tokio::join!(request, connected);
+            assert_eq!(connected.is_ok(), allows_private);
+            if !allows_private {
+                let refused = sent.unwrap().unwrap_err();
+                assert_eq!(told(&refused), "the endpoint's name leads to private addresses only");
+            }
+        }
+    }
 }

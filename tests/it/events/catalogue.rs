@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use countersign::events::Envelope;
-use countersign::model::{AccountId, Event, EventKind, SessionId};
+use countersign::model::{AccountId, Event, EventKind, SessionId, WebhookId, destination};
 use countersign::proto::DESCRIPTORS;
+use countersign::store::Purged;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use prost_types::field_descriptor_proto::{Label, Type};
@@ -30,9 +31,11 @@ fn example(kind: EventKind) -> Event {
         | EventKind::WebhookDisabled
         | EventKind::WebhookEnabled
         | EventKind::WebhookDeleted => "billing",
-        EventKind::DeliveriesReplayed => "webhook:billing",
+        EventKind::DeliveriesReplayed => &destination(WebhookId(id(0xd))),
         EventKind::SigningKeyChanged => "kJ3v active",
-        EventKind::Purged => "3 sessions, 12 revocations, 0 signing keys, 40 events",
+        EventKind::Purged => {
+            &Purged { sessions: 3, revocations: 12, events: 40, accounts: 2, ..Purged::default() }.to_string()
+        }
         _ => "",
     };
     let name = kind.as_str();

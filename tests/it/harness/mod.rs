@@ -203,6 +203,13 @@ impl TestApp {
         self.nodes.push(Node::start(&self.settings, self.clock.clone(), sender).await);
     }
 
+    /// The same, with one setting that is the new node's own.
+    pub(crate) async fn add_node_with(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self.add_node().await;
+        self.settings.pop();
+    }
+
     /// The first node.
     pub(crate) fn node(&self) -> &Node {
         &self.nodes[0]

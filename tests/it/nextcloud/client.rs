@@ -1,5 +1,7 @@
 //! The client by itself: how it asks, and what the answers mean.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta};
 use countersign::clock::Clock;
 use countersign::config::Config;
@@ -149,6 +151,22 @@ async fn it_is_left_alone_while_it_fails_and_for_as_long_as_it_says() {
     assert!(is_away(&nextcloud.user(ID).await));
     server.mood(None);
     clock.advance(TimeDelta::minutes(10));
+    assert_eq!(nextcloud.user(ID).await, Ok(None));
+
+    // Of several calls at once one is told how long; what the others meet afterwards makes it no shorter.
+    let nextcloud = client(&clock, &server.url, &[("failures", "1000"), ("timeout", "600ms")]);
+    server.mood_for("GET", 1, Some(Mood::Silence));
+    let silent = async { assert!(is_away(&nextcloud.user(ID).await)) };
+    let told = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.mood_for("POST", 1, Some(Mood::Maintenance { retry_after: "120" }));
+        assert!(is_away(&nextcloud.create(&new(&password())).await));
+    };
+    tokio::join!(silent, told);
+    server.mood(None);
+    clock.advance(TimeDelta::seconds(119));
+    assert!(is_away(&nextcloud.user(ID).await));
+    clock.advance(TimeDelta::seconds(1));
     assert_eq!(nextcloud.user(ID).await, Ok(None));
 }
 

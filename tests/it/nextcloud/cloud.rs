@@ -34,6 +34,8 @@ pub(super) enum Mood {
     Silence,
     /// A body without end.
     Endless,
+    /// Does what is asked, after so long.
+    Slowly(Duration),
     /// Does what is asked, and cuts the connection in the middle of the answer.
     Loses,
     /// This code of the API, in its form.
@@ -215,6 +217,10 @@ async fn answer(
         Some(Mood::Endless) => {
             let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 4096])));
             Body::from_stream(endless).into_response()
+        }
+        Some(Mood::Slowly(wait)) => {
+            tokio::time::sleep(wait).await;
+            serve(&state, &call, uri.query().unwrap_or_default())
         }
         Some(Mood::Loses) => {
             serve(&state, &call, uri.query().unwrap_or_default());

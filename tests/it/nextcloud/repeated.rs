@@ -1,5 +1,10 @@
 //! Events that come twice, answers that are lost, and calls that fail once: all lead to the same.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use countersign::events::Batch;
+
 use super::cloud::Mood;
 use super::{Outside, delete, person, rename, rows, settled, try_verify, unblock, verified};
 use crate::admin::block;
@@ -10,6 +15,7 @@ on_both_backends!(
     every_event_again_changes_nothing,
     a_lost_answer_is_made_up_for,
     a_call_that_is_refused_is_made_again_and_one_that_never_succeeds_is_given_up,
+    whoever_may_no_longer_relay_makes_no_further_call,
 );
 
 /// Puts all that has ever happened into the outbox again, in the order of its names: within a millisecond, in any order.
@@ -103,11 +109,16 @@ async fn a_call_that_is_refused_is_made_again_and_one_that_never_succeeds_is_giv
     let other = person(&app, 2).await;
     block(&app, &other.account_id, "abuse", None).await;
     rows(&app, "deliveries", 1).await;
-    for attempt in 2..60 {
-        app.advance(3_601);
+    // A minute apart at most: a block would wait as long behind it.
+    for attempt in 2..12 {
+        app.advance(60);
         rows(&app, &format!("deliveries WHERE attempts = {attempt}"), 1).await;
     }
-    app.advance(3_601);
+    // About two days later.
+    execute(&app.node().app().store, "UPDATE deliveries SET attempts = 3838", &[]).await;
+    app.advance(60);
+    rows(&app, "deliveries WHERE state = 'pending' AND attempts = 3839", 1).await;
+    app.advance(60);
     rows(&app, "deliveries WHERE state = 'dead'", 1).await;
     assert_eq!(outside.user_of(&someone), None);
     // Limits on edits are no reason to keep others waiting, nor to give up.
@@ -123,5 +134,40 @@ async fn a_call_that_is_refused_is_made_again_and_one_that_never_succeeds_is_giv
     app.advance(5);
     settled(&app).await;
     assert_eq!(outside.user_of(&third).unwrap().display_name, "Maryam Mirzakhani");
+    app.stop().await;
+}
+
+/// Another node may have come further by then, and have shut the person out.
+async fn whoever_may_no_longer_relay_makes_no_further_call(backend: Backend) {
+    let outside = Outside::start().await;
+    let app = outside.app(backend, &[("events.poll_every", "never")]).await;
+    let relay = &app.node().app().relay;
+    let someone = verified(&app, 1).await;
+    block(&app, &someone.account_id, "abuse", None).await;
+    assert_eq!(relay.pass(|| true).await.unwrap().away, None);
+    unblock(&app, &someone).await;
+    relay.pass(|| true).await.unwrap();
+    block(&app, &someone.account_id, "abuse", None).await;
+    relay.pass(|| true).await.unwrap();
+    assert!(!outside.user_of(&someone).unwrap().enabled);
+    outside.cloud.calls();
+
+    // The account is read as one that may be used; the right ends while the first call is on its way.
+    unblock(&app, &someone).await;
+    let slow = Duration::from_millis(900);
+    outside.cloud.mood_for("GET", 1, Some(Mood::Slowly(slow)));
+    let may_go_on = AtomicBool::new(true);
+    let ending = async {
+        outside.cloud.asked().await;
+        may_go_on.store(false, Ordering::Relaxed);
+    };
+    let (batch, ()) = tokio::join!(relay.pass(|| may_go_on.load(Ordering::Relaxed)), ending);
+    assert_eq!(batch.unwrap(), Batch::default());
+    tokio::time::sleep(2 * slow).await;
+    assert_eq!(outside.cloud.changes(), Vec::<String>::new());
+    assert!(!outside.user_of(&someone).unwrap().enabled);
+    // Whoever may do so brings it to its end.
+    assert_eq!(relay.pass(|| true).await.unwrap().delivered, 1);
+    assert!(outside.user_of(&someone).unwrap().enabled);
     app.stop().await;
 }

@@ -151,11 +151,34 @@ async fn another_secret_takes_the_first_ones_place(backend: Backend) {
     app.advance(1801);
     let third = rotate(&app, &webhook.webhook_id, "").await;
     assert_ne!(third.secret, second.secret);
-    assert_eq!(app.rows("webhook_secrets").await, 2, "the first one's time was over");
     // The second is not to be had again by repeating what made it.
     let request = v1::RotateWebhookSecretRequest { webhook_id: webhook.webhook_id, request_id: intent };
     let refused = refusal(app.node().admin().rotate_webhook_secret(bearer(request, &app.api_key)).await);
     assert_eq!(refused.reason, "REQUEST_ID_REUSED");
+
+    // Nor is the first rotation, long after its secret was known to sign, taken for another one.
+    let app = {
+        app.stop().await;
+        TestApp::with(backend, &[("events.webhooks.secret_overlap", "0s")]).await
+    };
+    let (webhook, _) = create(&app, endpoint("crm", URL)).await;
+    let leaked = request_id();
+    let signing = async || app.node().app().store.webhook_secrets(app.now()).await.unwrap().len();
+    for intent in [&leaked, "", ""] {
+        app.advance(60);
+        rotate(&app, &webhook.webhook_id, intent).await;
+        assert_eq!(signing().await, 1);
+    }
+    app.advance(30 * 86_400);
+    rotate(&app, &webhook.webhook_id, "").await;
+    let request = v1::RotateWebhookSecretRequest { webhook_id: webhook.webhook_id.clone(), request_id: leaked };
+    let refused = refusal(app.node().admin().rotate_webhook_secret(bearer(request, &app.api_key)).await);
+    assert_eq!((refused.reason.as_str(), signing().await), ("REQUEST_ID_REUSED", 1));
+    // What nobody repeats any more is forgotten.
+    assert_eq!(app.rows("webhook_secrets").await, 5);
+    app.advance(90 * 86_400);
+    rotate(&app, &webhook.webhook_id, "").await;
+    assert_eq!(app.rows("webhook_secrets").await, 2);
 
     for (webhook_id, reason) in [(request_id(), "WEBHOOK_NOT_FOUND"), ("x".to_owned(), "INVALID_FIELD")] {
         let request = v1::RotateWebhookSecretRequest { webhook_id, ..Default::default() };

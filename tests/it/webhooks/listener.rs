@@ -80,11 +80,35 @@ pub(crate) struct Listener {
 struct Shared {
     arrived: Mutex<Vec<Arrived>>,
     reply: Mutex<Reply>,
+    /// How many requests wait for their answer now, and the most that ever did.
+    in_hand: Mutex<(usize, usize)>,
+}
+
+/// A request that waits for its answer, until that has been made or whoever asked has gone.
+struct InHand(Arc<Shared>);
+
+impl InHand {
+    fn take(state: &Arc<Shared>) -> Self {
+        let mut in_hand = state.in_hand.lock();
+        in_hand.0 += 1;
+        in_hand.1 = in_hand.0.max(in_hand.1);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.in_hand.lock().0 -= 1;
+    }
 }
 
 impl Listener {
     pub(crate) async fn start() -> Self {
-        let state = Arc::new(Shared { arrived: Mutex::default(), reply: Mutex::new(Reply::Status(204)) });
+        let state = Arc::new(Shared {
+            arrived: Mutex::default(),
+            reply: Mutex::new(Reply::Status(204)),
+            in_hand: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&state));
@@ -100,6 +124,11 @@ impl Listener {
     /// What has arrived up to now.
     pub(crate) fn arrived(&self) -> Vec<Arrived> {
         self.state.arrived.lock().clone()
+    }
+
+    /// How many requests waited for their answer at the same time, at most.
+    pub(crate) fn most_in_hand(&self) -> usize {
+        self.state.in_hand.lock().1
     }
 
     /// What has arrived, once it is so much.
@@ -119,6 +148,7 @@ impl Listener {
 
 async fn answer(State(state): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let path = uri.path().to_owned();
+    let _in_hand = InHand::take(&state);
     state.arrived.lock().push(Arrived { path, headers, body });
     let status = |status| StatusCode::from_u16(status).unwrap();
     let reply = state.reply.lock().clone();

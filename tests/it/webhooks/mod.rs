@@ -2,6 +2,7 @@
 
 mod asked;
 mod endpoints;
+mod handover;
 mod listener;
 mod sending;
 

@@ -2,7 +2,7 @@
 
 use countersign::model::{AccountId, AccountState, Cause, KindFilter, WebhookId};
 use countersign::random::Random;
-use countersign::store::{Block, Due, Outcome, Route, Settled, Store};
+use countersign::store::{Backlog, Block, Due, Outcome, Route, Settled, Store};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ on_both_backends!(
     what_is_dead_holds_up_nobody,
     what_waits_or_is_to_be_delivered_is_not_purged,
     the_backlog_is_told,
+    an_account_with_much_to_tell_leaves_room_for_others,
 );
 
 const ANY: &str = "any";
@@ -40,6 +41,16 @@ fn kinds(due: &[Due]) -> Vec<&str> {
 
 async fn settle(store: &Store, event_id: Uuid, outcome: Outcome) {
     store.settle_deliveries(ANY, &[Settled { event_id, outcome }]).await.unwrap();
+}
+
+async fn backlog(store: &Store) -> Backlog {
+    // Others are told of as well, whether anything waits for them or not.
+    let mut backlogs = store.delivery_backlogs(&["others", ANY]).await.unwrap();
+    backlogs.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let names: Vec<_> = backlogs.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [ANY, "others"]);
+    assert_eq!(backlogs[1].1, Backlog::default());
+    backlogs[0].1
 }
 
 async fn block(fixture: &Fixture, account: AccountId) {
@@ -154,7 +165,17 @@ async fn the_events_of_an_account_come_in_order(backend: Backend) {
     };
     let (_, collected) = tokio::join!(join_all(changes), collecting);
     assert_eq!((collected, collect(fixture.store()).await), (4 * 23, 0));
-    let told = due(&fixture, 0).await;
+    let mut told = Vec::new();
+    loop {
+        let some = due(&fixture, 0).await;
+        if some.is_empty() {
+            break;
+        }
+        for one in &some {
+            settle(fixture.store(), one.event.id, Outcome::Delivered).await;
+        }
+        told.extend(some);
+    }
     for account in accounts {
         let own: Vec<_> = told.iter().filter(|due| due.event.account_id == Some(account)).cloned().collect();
         let mut expected = vec!["account.created", "session.created", "session.ended"];
@@ -189,7 +210,7 @@ async fn what_is_dead_holds_up_nobody(backend: Backend) {
     let first = due(&fixture, 0).await[0].event.id;
     settle(store, first, Outcome::Dead { error: "never".to_owned() }).await;
     assert_eq!(kinds(&due(&fixture, 0).await), ["session.created"]);
-    assert_eq!(store.delivery_backlog(ANY).await.unwrap().dead, 1);
+    assert_eq!(backlog(store).await.dead, 1);
     // One that comes late, of an attempt that was thought lost.
     settle(store, first, Outcome::Refused { due_at: fixture.now, error: String::new() }).await;
     assert_eq!(kinds(&due(&fixture, 0).await), ["session.created"]);
@@ -227,8 +248,43 @@ async fn the_backlog_is_told(backend: Backend) {
         settle(store, due.event.id, Outcome::Delivered).await;
     }
     assert_eq!(store.outbox_backlog().await.unwrap(), empty);
-    let backlog = store.delivery_backlog(ANY).await.unwrap();
+    let backlog = backlog(store).await;
     assert_eq!((backlog.pending, backlog.dead, backlog.oldest), (2, 0, Some(fixture.after(60))));
+}
+
+async fn an_account_with_much_to_tell_leaves_room_for_others(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let store = fixture.store();
+    let (busy, _) = fixture.open(&phone(1)).await;
+    for _ in 0..10 {
+        block(&fixture, busy.id).await;
+        unblock(&fixture, busy.id).await;
+    }
+    for number in 2..5 {
+        fixture.open(&phone(number)).await;
+    }
+    collect(store).await;
+    // Less than the one account alone has; and all of the others behind it.
+    let told = store.due_deliveries(ANY, fixture.now, 20).await.unwrap();
+    let own = told.iter().filter(|due| due.event.account_id == Some(busy.id)).count();
+    assert_eq!((own, told.len()), (8, 8 + 3 * 2));
+    assert!(told.is_sorted_by_key(|due| due.seq));
+    let told = store.due_deliveries(ANY, fixture.now, 11).await.unwrap();
+    assert_eq!(told.len(), 11);
+
+    // What waits for the first of them is not due before it, and comes behind it in its order.
+    let refused = Outcome::Refused { due_at: fixture.after(10), error: "not now".to_owned() };
+    settle(store, told[0].event.id, refused).await;
+    let later = "SELECT COUNT(*) FROM deliveries WHERE account_id = $1 AND due_at > '2030-01-01'";
+    assert_eq!(number(store, later, &[busy.id.0]).await, 23);
+    let of_the_busy = async |seconds| {
+        let told = due(&fixture, seconds).await;
+        told.into_iter().filter(|due| due.event.account_id == Some(busy.id)).collect::<Vec<_>>()
+    };
+    assert_eq!(of_the_busy(9).await, []);
+    let again = of_the_busy(10).await;
+    let seqs: Vec<_> = told[..8].iter().map(|due| due.seq).collect();
+    assert_eq!(again.iter().map(|due| due.seq).collect::<Vec<_>>(), seqs);
 }
 
 /// On PostgreSQL alone: SQLite has one writer at a time.
