@@ -338,8 +338,8 @@ pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkee
     Ok(ground.upkeep(&keyring, &relay, &metrics))
 }
 
-/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.
-async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
+/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump, or be wrong.
+pub async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
     match clock {
         Clock::System => Ok(store.time().await?.map_or(clock, Clock::kept)),
         Clock::Kept(_) | Clock::Manual(_) => Ok(clock),

@@ -29,6 +29,8 @@ use crate::token::Keyring;
 
 /// After a run that failed another is tried this soon, where the schedule would not be sooner.
 const RETRY: TimeDelta = TimeDelta::minutes(1);
+/// Whatever began longer than this in the future was begun by somebody whose clock was wrong.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// The jobs of an installation, seen from one node.
 #[derive(Debug)]
@@ -165,7 +167,7 @@ impl Upkeep {
         self.note_success(job, &seen.record);
         let Some(every) = self.every(job) else { return Ok(None) };
         let now = self.clock.now();
-        let due = due_at(&seen.record, every);
+        let due = due_at(&seen.record, every, now);
         if let Some(due) = due.filter(|due| *due > now) {
             return Ok(Some(due));
         }
@@ -178,7 +180,7 @@ impl Upkeep {
     /// Does what was due a moment ago, unless another node had its turn before this one.
     async fn do_what_is_due(&self, turn: &Turn, every: TimeDelta) -> Result<Option<DateTime<Utc>>, JobError> {
         let (seen, now) = (self.store.job_record(turn.job).await?, self.clock.now());
-        if let Some(due) = due_at(&seen.record, every).filter(|due| *due > now) {
+        if let Some(due) = due_at(&seen.record, every, now).filter(|due| *due > now) {
             return Ok(Some(due));
         }
         if !self.store.begin_job(turn.job, &seen, now).await? {
@@ -192,13 +194,14 @@ impl Upkeep {
     /// How all jobs stand.
     pub async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
         let mut standings = Vec::with_capacity(Job::ALL.len());
+        let now = self.clock.now();
         for job in Job::ALL {
             let record = self.store.job_record(job).await?.record;
             self.note_success(job, &record);
             let every = self.every(job);
             // One that has never been done is due; what is always being done never is.
             let at_times = every.filter(|_| job != Job::Relay);
-            let next_at = at_times.map(|every| due_at(&record, every).unwrap_or_else(|| self.clock.now()));
+            let next_at = at_times.map(|every| due_at(&record, every, now).unwrap_or(now));
             let is_running = self.store.lease(lease_of(job)).await?.is_some();
             standings.push(Standing { job, every, record, next_at, is_running });
         }
@@ -249,11 +252,51 @@ impl Upkeep {
     }
 }
 
-/// When a job is due by itself, if it has ever begun.
-fn due_at(record: &JobRecord, every: TimeDelta) -> Option<DateTime<Utc>> {
-    let begun_at = record.begun_at?;
+/// When a job is due by itself, if it has ever begun. What began in the future did not: nobody may be kept from it until then.
+fn due_at(record: &JobRecord, every: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let begun_at = record.begun_at.filter(|begun_at| *begun_at <= now + AHEAD)?;
     let has_failed = record.last.as_ref().is_some_and(|last| {
         last.outcome != RunOutcome::Succeeded && last.started_at >= begun_at && last.finished_at >= begun_at
     });
     Some(begun_at + if has_failed { every.min(RETRY) } else { every })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: TimeDelta = TimeDelta::hours(1);
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    fn record(begun_at: DateTime<Utc>, last: Option<(DateTime<Utc>, DateTime<Utc>, RunOutcome)>) -> JobRecord {
+        let run = |(started_at, finished_at, outcome)| Run {
+            started_at,
+            finished_at,
+            outcome,
+            detail: String::new(),
+            actor: "system".to_owned(),
+        };
+        JobRecord { begun_at: Some(begun_at), last: last.map(run), succeeded_at: None }
+    }
+
+    #[test]
+    fn what_is_over_is_due_after_the_interval_and_sooner_where_it_failed() {
+        assert_eq!(due_at(&JobRecord::default(), HOUR, at(0)), None);
+        let over = |outcome| record(at(0), Some((at(0), at(3), outcome)));
+        assert_eq!(due_at(&over(RunOutcome::Succeeded), HOUR, at(5)), Some(at(60)));
+        assert_eq!(due_at(&over(RunOutcome::Failed), HOUR, at(5)), Some(at(1)));
+        assert_eq!(due_at(&over(RunOutcome::Interrupted), HOUR, at(5)), Some(at(1)));
+    }
+
+    #[test]
+    fn what_somebody_with_a_wrong_clock_has_begun_keeps_nobody_from_it() {
+        let ahead = record(at(600), Some((at(600), at(600), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&ahead, HOUR, at(0)), None);
+        // Nodes need not agree on the second.
+        let a_little = record(at(1), Some((at(1), at(1), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&a_little, HOUR, at(0)), Some(at(61)));
+    }
 }

@@ -1,6 +1,7 @@
 //! What keeps an installation in order: jobs by every way to begin them, an end in good order, secrets that change, and
 //! databases that earlier releases have left.
 
+mod command;
 mod earlier;
 mod jobs;
 mod leaving;
