@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tracing::{error, info, warn};
 
+use self::lease::Beats;
 pub use self::lease::Lease;
 use self::turn::Turn;
 pub use self::turn::lease_of;
@@ -27,7 +29,7 @@ use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::token::Keyring;
 
-/// After a run that failed another is tried this soon, where the schedule would not be sooner.
+/// After a run that failed, or of whose end nothing is known, another is tried this soon, where the schedule would not be sooner.
 const RETRY: TimeDelta = TimeDelta::minutes(1);
 /// Whatever began longer than this in the future was begun by somebody whose clock was wrong.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
@@ -48,6 +50,7 @@ pub struct Upkeep {
     http_key: ArcSwapOption<Secret<String>>,
     /// Which are being done here.
     at_work: Arc<Mutex<Vec<Job>>>,
+    beats: Beats,
     leaving: AtomicBool,
 }
 
@@ -109,6 +112,7 @@ impl Upkeep {
             relay_every: config.events.poll_every,
             http_key: ArcSwapOption::new(config.jobs.http_key.clone().map(Arc::new)),
             at_work: Arc::default(),
+            beats: Beats::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -195,14 +199,15 @@ impl Upkeep {
     pub async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
         let mut standings = Vec::with_capacity(Job::ALL.len());
         let now = self.clock.now();
-        for job in Job::ALL {
+        // At once: each may have to be watched for a while.
+        let kept = Job::ALL.map(|job| self.beats.is_kept(lease_of(job), &self.store));
+        for (job, is_running) in Job::ALL.into_iter().zip(try_join_all(kept).await?) {
             let record = self.store.job_record(job).await?.record;
             self.note_success(job, &record);
             let every = self.every(job);
             // One that has never been done is due; what is always being done never is.
             let at_times = every.filter(|_| job != Job::Relay);
             let next_at = at_times.map(|every| due_at(&record, every, now).unwrap_or(now));
-            let is_running = self.store.lease(lease_of(job)).await?.is_some();
             standings.push(Standing { job, every, record, next_at, is_running });
         }
         Ok(standings)
@@ -255,10 +260,10 @@ impl Upkeep {
 /// When a job is due by itself, if it has ever begun. What began in the future did not: nobody may be kept from it until then.
 fn due_at(record: &JobRecord, every: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let begun_at = record.begun_at.filter(|begun_at| *begun_at <= now + AHEAD)?;
-    let has_failed = record.last.as_ref().is_some_and(|last| {
-        last.outcome != RunOutcome::Succeeded && last.started_at >= begun_at && last.finished_at >= begun_at
-    });
-    Some(begun_at + if has_failed { every.min(RETRY) } else { every })
+    // One that is still at it is not disturbed: it holds the lease.
+    let is_done =
+        record.last.as_ref().is_some_and(|last| last.started_at >= begun_at && last.outcome == RunOutcome::Succeeded);
+    Some(begun_at + if is_done { every } else { every.min(RETRY) })
 }
 
 #[cfg(test)]
@@ -289,6 +294,14 @@ mod tests {
         assert_eq!(due_at(&over(RunOutcome::Succeeded), HOUR, at(5)), Some(at(60)));
         assert_eq!(due_at(&over(RunOutcome::Failed), HOUR, at(5)), Some(at(1)));
         assert_eq!(due_at(&over(RunOutcome::Interrupted), HOUR, at(5)), Some(at(1)));
+    }
+
+    #[test]
+    fn what_was_begun_and_never_ended_is_due_again_soon() {
+        assert_eq!(due_at(&record(at(0), None), HOUR, at(5)), Some(at(1)));
+        let later = record(at(60), Some((at(0), at(3), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&later, HOUR, at(60)), Some(at(61)));
+        assert_eq!(due_at(&later, TimeDelta::seconds(10), at(60)), Some(at(60) + TimeDelta::seconds(10)));
     }
 
     #[test]
