@@ -47,8 +47,8 @@ pub struct App {
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
     pub vital: Store,
-    /// The same again for what the node does by itself: requests and jobs do not wait for each other, and their connections stay
-    /// on event loops of their own.
+    /// The same again for what the node does by itself: requests and jobs do not wait for each other. It is used on the background's
+    /// event loop only, also where a request asks for a job, because a connection lives on the loop that opened it.
     pub background: Store,
     /// The cache.
     pub cache: Cache,

@@ -7,12 +7,14 @@ mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
+use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use self::lease::Beats;
@@ -34,9 +36,16 @@ const RETRY: TimeDelta = TimeDelta::minutes(1);
 /// Whatever began longer than this in the future was begun by somebody whose clock was wrong.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
+/// How long a node that leaves waits for what it is at: longer than the database takes over a statement.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How often it looks meanwhile.
+const SETTLE: Duration = Duration::from_millis(20);
+
 /// The jobs of an installation, seen from one node.
 #[derive(Debug)]
 pub struct Upkeep {
+    /// Where jobs are done: the event loop of whoever asks may end before they do, and connections live on the one that opened them.
+    runtime: Handle,
     store: Store,
     keyring: Arc<Keyring>,
     relay: Arc<Relay>,
@@ -90,7 +99,7 @@ pub struct Standing {
 }
 
 impl Upkeep {
-    /// The jobs, as they are configured.
+    /// The jobs, as they are configured. They are done on the event loop that this is called on.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -101,6 +110,7 @@ impl Upkeep {
         metrics: Metrics,
     ) -> Self {
         Self {
+            runtime: Handle::current(),
             store,
             keyring,
             relay,
@@ -153,7 +163,7 @@ impl Upkeep {
     /// Does a job because somebody asks for it, to its end whether they wait for it or not.
     pub async fn run(self: &Arc<Self>, job: Job, cause: &Cause) -> Result<Finished, JobError> {
         let (this, cause) = (Arc::clone(self), cause.clone());
-        let doing = tokio::spawn(async move {
+        let doing = self.runtime.spawn(async move {
             let turn = this.turn(job).await?;
             // What is written here is seen by nodes whose schedule says that it is due.
             let seen = this.store.job_record(job).await?;
@@ -195,8 +205,25 @@ impl Upkeep {
         Ok(Some(now + wait))
     }
 
-    /// How all jobs stand.
-    pub async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
+    /// Waits until what is being done here is over, which it soon is after [`leave`](Self::leave).
+    pub async fn settle(&self) {
+        let over = async {
+            while !self.at_work.lock().is_empty() {
+                tokio::time::sleep(SETTLE).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, over).await.is_err() {
+            warn!("a job was still being done when the time was up");
+        }
+    }
+
+    /// How all jobs stand. Whether one is being done may take a few seconds to show.
+    pub async fn standings(self: &Arc<Self>) -> Result<Vec<Standing>, StoreError> {
+        let this = Arc::clone(self);
+        self.runtime.spawn(async move { this.look().await }).await.unwrap_or(Err(StoreError::Leaving))
+    }
+
+    async fn look(&self) -> Result<Vec<Standing>, StoreError> {
         let mut standings = Vec::with_capacity(Job::ALL.len());
         let now = self.clock.now();
         // At once: each may have to be watched for a while.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use countersign::model::{Cause, TokenId};
+use countersign::model::{Cause, Job, TokenId};
 use countersign::proto::v1;
 use countersign::random::Random;
 use countersign::store::Store;
@@ -14,7 +14,11 @@ use sqlx::AssertSqlSafe;
 use super::run;
 use crate::harness::{Backend, TestApp, bearer, figure, has_services, new_database, on_both_backends, storm};
 
-on_both_backends!(nobody_waits_for_a_purge, a_purge_that_has_to_leave_goes_on_the_next_time);
+on_both_backends!(
+    nobody_waits_for_a_purge,
+    a_purge_that_has_to_leave_goes_on_the_next_time,
+    how_a_purge_went_is_known_though_nobody_waited_for_it,
+);
 
 /// Expired revocations, made by the database itself.
 async fn expired(app: &TestApp, count: usize) {
