@@ -1,10 +1,12 @@
 //! Bringing a database to the shape this release needs.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use futures_util::TryFutureExt;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
+use tracing::info;
 
 use super::{Store, StoreError, in_time, on_pool, span};
 
@@ -174,14 +176,41 @@ fn without_part_of<'s>(other: &str, sql: &'s str) -> Cow<'s, str> {
     Cow::Owned(ours.collect::<Vec<_>>().join("\n"))
 }
 
+/// How long a change waits at a time for those who use the table: whoever comes meanwhile has to wait behind it.
+const LOCK_TIMEOUT: &str = "1s";
+/// How long those go first then.
+const GO_FIRST: Duration = Duration::from_secs(2);
+/// The refusal of whoever has waited for as long as that.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// On a connection of its own, without the bound that requests have: a change to a large table takes its time, and so does
 /// waiting for another node that makes it.
 async fn migrate_postgres(migrator: &Migrator, pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    let mut connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
-    sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-    migrator.run(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
+    let mut has_told = false;
+    loop {
+        let mut connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
+        let settings = format!("SET statement_timeout = 0; SET lock_timeout = '{LOCK_TIMEOUT}'");
+        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await?;
+        let outcome = migrator.run(&mut connection).await;
+        // With it goes what it has locked for the migrator itself, however that has ended.
+        let closed = connection.close().await;
+        match outcome {
+            Err(error) if is_kept_waiting(&error) => {
+                if !has_told {
+                    info!(%error, "the migration waits for another one, or for whoever uses a table that it changes");
+                }
+                has_told = true;
+                tokio::time::sleep(GO_FIRST).await;
+            }
+            outcome => return outcome.and(closed.map_err(Into::into)),
+        }
+    }
+}
+
+fn is_kept_waiting(error: &sqlx::migrate::MigrateError) -> bool {
+    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+    let (Execute(cause) | ExecuteMigration(cause, _)) = error else { return false };
+    cause.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod pace;
 mod previous;
 mod schedule;
 mod secrets;
+mod waiting;
 
 use countersign::model::{Cause, TokenId};
 use countersign::proto::v1;
