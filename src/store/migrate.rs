@@ -23,7 +23,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub const NEWEST_MIGRATION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
 /// Under which name it is kept which releases can work with this database: those that know at least this migration. A migration
-/// that takes something away from the releases before it writes that down itself; `docs/decisions/0012-migrations.md` tells how.
+/// that takes something away from the releases before it writes that down itself, by a statement that makes the row where there is
+/// none: `docs/decisions/0012-migrations.md` has it.
 const COMPATIBLE_FROM: &str = "schema.compatible_from";
 /// What has been added up to now takes nothing away from anybody.
 const EVERY_RELEASE: &str = "1";
@@ -217,14 +218,28 @@ fn is_kept_waiting(error: &sqlx::migrate::MigrateError) -> bool {
 mod tests {
     use super::*;
 
+    /// The statements, in capitals and without comments.
+    fn statements(sql: &str) -> Vec<String> {
+        let code = |line: &str| line.split_once("--").map_or(line, |(code, _)| code).to_ascii_uppercase();
+        let text = sql.lines().map(code).collect::<Vec<_>>().join(" ");
+        let statements = text.split(';').map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "));
+        statements.filter(|statement| !statement.is_empty()).collect()
+    }
+
+    /// Whether it says who can still work with it, on a database as well in which nobody has said so before.
+    fn says_who(sql: &str) -> bool {
+        let name = format!("'{COMPATIBLE_FROM}'").to_ascii_uppercase();
+        statements(sql).iter().any(|statement| {
+            statement.starts_with("INSERT INTO SETTINGS")
+                && statement.contains(&name)
+                && statement.contains("ON CONFLICT (NAME) DO UPDATE")
+        })
+    }
+
     /// What takes something away from a release that does not expect it. A new column is no such thing as long as it may be null
     /// or has a default.
     fn contracts(sql: &str) -> bool {
-        let words = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join(" ");
-        let words = words.to_ascii_uppercase();
-        let statements = words.split(';').map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "));
-        let mut statements = statements.filter(|statement| !statement.is_empty());
-        statements.any(|statement| {
+        statements(sql).iter().any(|statement| {
             let adds_strictly = statement.contains(" ADD COLUMN ")
                 && statement.contains("NOT NULL")
                 && !statement.contains(" DEFAULT ");
@@ -238,8 +253,14 @@ mod tests {
     #[test]
     fn whatever_takes_something_away_says_who_can_still_work_with_it() {
         for (version, name, sql) in MIGRATIONS {
-            assert!(!contracts(sql) || sql.contains(COMPATIBLE_FROM), "{version} {name}");
+            assert!(!contracts(sql) || says_who(sql), "{version} {name}");
         }
+        assert!(says_who(
+            "INSERT INTO settings (name, value) VALUES ('schema.compatible_from', '7')
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value; -- from now on"
+        ));
+        assert!(!says_who("-- schema.compatible_from\nDROP TABLE a;"));
+        assert!(!says_who("UPDATE settings SET value = '7' WHERE name = 'schema.compatible_from';"));
         assert!(contracts("-- x\nALTER TABLE accounts DROP COLUMN phone;"));
         assert!(contracts("ALTER TABLE accounts ADD COLUMN phone TEXT NOT NULL;"));
         assert!(contracts("ALTER TABLE accounts RENAME COLUMN a TO b"));
