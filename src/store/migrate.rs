@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::TryFutureExt;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
 use tracing::info;
@@ -211,7 +212,7 @@ async fn migrate_postgres(migrator: &Migrator, pool: &PgPool) -> Result<(), sqlx
 fn is_kept_waiting(error: &sqlx::migrate::MigrateError) -> bool {
     use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
     let (Execute(cause) | ExecuteMigration(cause, _)) = error else { return false };
-    cause.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+    cause.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 #[cfg(test)]

@@ -83,17 +83,16 @@ impl Store {
     ) -> Result<Purged, StoreError> {
         let mut purged = Purged::default();
         let outcome = self.purge_all(event_retention, cause, goes_on, &mut purged).await;
-        if purged != Purged::default() {
-            let cause = Cause { detail: purged.to_string(), ..cause.clone() };
-            let told: Result<(), StoreError> = in_transaction!(self, tx => {
-                record_event!(tx, EventKind::Purged, &cause, None, None);
-                Ok::<_, StoreError>(())
-            });
-            // Why it stopped says more than that this could not be written down either.
-            outcome.and(told)?;
-        } else {
-            outcome?;
+        if purged == Purged::default() {
+            return outcome.map(|()| purged);
         }
+        let cause = Cause { detail: purged.to_string(), ..cause.clone() };
+        let told: Result<(), StoreError> = in_transaction!(self, tx => {
+            record_event!(tx, EventKind::Purged, &cause, None, None);
+            Ok::<_, StoreError>(())
+        });
+        // Why it stopped says more than that this could not be written down either.
+        outcome.and(told)?;
         Ok(purged)
     }
 
