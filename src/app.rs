@@ -50,8 +50,8 @@ pub struct App {
     pub store: Store,
     /// The same database through connections that are set apart for what introspection stands on.
     pub vital: Store,
-    /// The same again for what the node does by itself: requests and jobs do not wait for each other, and their connections stay
-    /// on event loops of their own.
+    /// The same again for what the node does by itself: requests and jobs do not wait for each other. It is used on the background's
+    /// event loop only, also where a request asks for a job, because a connection lives on the loop that opened it.
     pub background: Store,
     /// The cache.
     pub cache: Cache,
@@ -337,8 +337,8 @@ pub async fn upkeep(config: &Config, store: Store, clock: Clock) -> Result<Upkee
     Ok(ground.upkeep(&keyring, &relay, &metrics))
 }
 
-/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump.
-async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
+/// The time of the database in place of the machine's, where several nodes share one. A machine's clock may jump, or be wrong.
+pub async fn shared(clock: Clock, store: &Store) -> Result<Clock, StoreError> {
     match clock {
         Clock::System => Ok(store.time().await?.map_or(clock, Clock::kept)),
         Clock::Kept(_) | Clock::Manual(_) => Ok(clock),

@@ -31,6 +31,41 @@ pub struct Kept {
     micros: AtomicI64,
 }
 
+/// A question what time it is, under way.
+#[derive(Debug)]
+pub struct Asked {
+    kept: Arc<Kept>,
+    /// What the clock began at when it was put, in microseconds since the epoch.
+    began_at: i64,
+    /// How long ago that was, in microseconds.
+    passed: i64,
+}
+
+impl Kept {
+    /// How long it has been kept, in microseconds.
+    fn passed(&self) -> i64 {
+        i64::try_from(self.since.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Asked {
+    /// Puts the clock right by what was told between the question and now. Tells by how much, if it had to be. Where another
+    /// question has put it right meanwhile, this answer was about a clock that is gone.
+    #[must_use]
+    pub fn told(self, told: DateTime<Utc>) -> Option<TimeDelta> {
+        // It may have been told at any moment in between.
+        let half_way = (self.kept.passed() - self.passed) / 2;
+        let supposed = self.began_at.saturating_add(self.passed).saturating_add(half_way);
+        let off = told.timestamp_micros().saturating_sub(supposed);
+        if TimeDelta::microseconds(off).abs() <= TOLERANCE + TimeDelta::microseconds(half_way) {
+            return None;
+        }
+        let right = self.began_at.saturating_add(off);
+        let put = self.kept.micros.compare_exchange(self.began_at, right, Ordering::SeqCst, Ordering::SeqCst);
+        put.is_ok().then(|| TimeDelta::microseconds(off))
+    }
+}
+
 impl Clock {
     /// A clock that goes on from what it has been told just now.
     #[must_use]
@@ -38,18 +73,12 @@ impl Clock {
         Self::Kept(Arc::new(Kept { since: Instant::now(), micros: AtomicI64::new(now.timestamp_micros()) }))
     }
 
-    /// Puts a clock that is kept right by what was told between `asked` and now. Tells by how much, if it had to be.
+    /// Notes that somebody is about to be asked what time it is; nobody is where the clock is not kept.
     #[must_use]
-    pub fn put_right(&self, asked: DateTime<Utc>, told: DateTime<Utc>) -> Option<TimeDelta> {
+    pub fn asks(&self) -> Option<Asked> {
         let Self::Kept(kept) = self else { return None };
-        // It may have been told at any moment in between.
-        let half_way = (self.now() - asked) / 2;
-        let off = told - (asked + half_way);
-        if off.abs() <= TOLERANCE + half_way {
-            return None;
-        }
-        kept.micros.fetch_add(off.num_microseconds().unwrap_or_default(), Ordering::SeqCst);
-        Some(off)
+        let began_at = kept.micros.load(Ordering::SeqCst);
+        Some(Asked { kept: Arc::clone(kept), began_at, passed: kept.passed() })
     }
 
     /// A clock that stands at `start` until it is advanced.
@@ -67,10 +96,7 @@ impl Clock {
                 let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
             }
-            Self::Kept(kept) => {
-                let passed = i64::try_from(kept.since.elapsed().as_micros()).unwrap_or(i64::MAX);
-                kept.micros.load(Ordering::SeqCst).saturating_add(passed)
-            }
+            Self::Kept(kept) => kept.micros.load(Ordering::SeqCst).saturating_add(kept.passed()),
             Self::Manual(micros) => micros.load(Ordering::SeqCst),
         };
         DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
@@ -95,5 +121,18 @@ mod tests {
         assert_eq!(clock.now(), DateTime::UNIX_EPOCH);
         other.advance(TimeDelta::seconds(90));
         assert_eq!(clock.now().timestamp(), 90);
+    }
+
+    #[test]
+    fn a_kept_clock_is_put_right_once_however_many_ask() {
+        let (hour, start) = (TimeDelta::hours(1), DateTime::UNIX_EPOCH + TimeDelta::days(1));
+        let clock = Clock::kept(start);
+        let (first, second) = (clock.asks().unwrap(), clock.asks().unwrap());
+        let off = first.told(start + hour).unwrap();
+        assert!((off - hour).abs() < TimeDelta::minutes(1), "{off}");
+        assert_eq!(second.told(start + hour), None);
+        assert!((clock.now() - start - hour).abs() < TimeDelta::minutes(1), "{}", clock.now());
+        assert_eq!(clock.asks().unwrap().told(clock.now()), None);
+        assert!(Clock::manual(start).asks().is_none());
     }
 }

@@ -52,8 +52,8 @@ impl State {
 
     /// Looks at everything once.
     pub async fn look(&self, app: &App) {
-        let (store, cache) =
-            tokio::join!(timeout(PATIENCE, app.background.ping()), timeout(PATIENCE, app.cache.ping()));
+        // By connections that neither jobs nor requests can take: who is busy is not gone.
+        let (store, cache) = tokio::join!(timeout(PATIENCE, app.vital.ping()), timeout(PATIENCE, app.cache.ping()));
         note(&self.store, matches!(store, Ok(Ok(()))), "the database");
         note(&self.cache, matches!(cache, Ok(Ok(()))), "the cache");
         let fresh = app.replica.is_fresh(app.clock.now(), app.config.revocation.bound);

@@ -82,8 +82,8 @@ impl Ground<'_> {
     }
 
     pub(super) fn webhooks(&self) -> Result<Arc<Webhooks>, StartError> {
-        let webhooks = Webhooks::new(self.config, self.root_key, self.background.clone(), self.clock.clone());
-        Ok(Arc::new(webhooks.able_to_post().map_err(StartError::Webhooks)?))
+        let webhooks = Webhooks::new(self.config, self.root_key, self.store.clone(), self.clock.clone());
+        Ok(Arc::new(webhooks.able_to_post(self.background.clone()).map_err(StartError::Webhooks)?))
     }
 
     pub(super) fn relay(&self, metrics: &Metrics, webhooks: &Arc<Webhooks>) -> Relay {

@@ -10,7 +10,6 @@ use clap::{Args, Subcommand};
 use super::Failure;
 use super::operate::{by_operator, open};
 use crate::app;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::{Accounts, NewPerson};
 use crate::model::{Account, AccountId, AccountState, EmailAddress, Locale, Phone, Region, Role, parse_name};
@@ -131,8 +130,9 @@ impl Whose {
 impl AccountCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
         let region = config.accounts.default_region;
-        let accounts = app::accounts(&config, open(&config).await?, Clock::System).await?;
-        let cause = by_operator();
+        let (store, clock) = open(&config).await?;
+        let cause = by_operator(&clock);
+        let accounts = app::accounts(&config, store, clock).await?;
         match self {
             Self::Create(create) => {
                 let account = accounts.create(create.person(region)?, None, &cause).await?;

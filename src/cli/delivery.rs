@@ -38,7 +38,7 @@ pub(super) enum DeliveryCommand {
 
 impl DeliveryCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let store = open(&config).await?;
+        let (store, clock) = open(&config).await?;
         match self {
             Self::List { destination, state } => {
                 let destination = match destination {
@@ -49,7 +49,7 @@ impl DeliveryCommand {
             }
             Self::Replay { destination, events } => {
                 let destination = whole(&store, destination).await?;
-                let replayed = store.replay_deliveries(&destination, &events, &by_operator()).await?;
+                let replayed = store.replay_deliveries(&destination, &events, &by_operator(&clock)).await?;
                 println!("{replayed} are tried once more");
                 Ok(())
             }

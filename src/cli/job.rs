@@ -26,10 +26,10 @@ pub(super) enum JobCommand {
 
 impl JobCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let upkeep = upkeep(&config).await?;
+        let (upkeep, clock) = upkeep(&config).await?;
         match self {
             Self::List => upkeep.standings().await?.iter().for_each(print),
-            Self::Run { name } => println!("{}", done(&upkeep, name).await?),
+            Self::Run { name } => println!("{}", done(&upkeep, name, &clock).await?),
         }
         Ok(())
     }
@@ -37,17 +37,18 @@ impl JobCommand {
 
 /// `countersign purge`, which is older than jobs.
 pub(super) async fn purge(config: Config) -> Result<(), Failure> {
-    println!("{}", done(&upkeep(&config).await?, Job::Purge).await?);
+    let (upkeep, clock) = upkeep(&config).await?;
+    println!("{}", done(&upkeep, Job::Purge, &clock).await?);
     Ok(())
 }
 
-async fn upkeep(config: &Config) -> Result<Arc<Upkeep>, Failure> {
-    let store = open(config).await?;
-    Ok(Arc::new(app::upkeep(config, store, Clock::System).await?))
+async fn upkeep(config: &Config) -> Result<(Arc<Upkeep>, Clock), Failure> {
+    let (store, clock) = open(config).await?;
+    Ok((Arc::new(app::upkeep(config, store, clock.clone()).await?), clock))
 }
 
-async fn done(upkeep: &Arc<Upkeep>, job: Job) -> Result<String, Failure> {
-    let finished = upkeep.run(job, &by_operator()).await?;
+async fn done(upkeep: &Arc<Upkeep>, job: Job, clock: &Clock) -> Result<String, Failure> {
+    let finished = upkeep.run(job, &by_operator(clock)).await?;
     finished.done?;
     Ok(finished.run.detail)
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::Failure;
-use crate::app::{longest_token, root_key};
+use crate::app::{longest_token, root_key, shared};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::Callers;
@@ -59,10 +59,10 @@ pub(super) enum KeysCommand {
 
 impl CallerCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let store = open(&config).await?;
+        let (store, clock) = open(&config).await?;
         let derive = MacKey::new(&root_key(&config, &store).await?, Purpose::DeriveApiKeys);
         let callers = Callers::open(store, derive).await?;
-        let cause = by_operator();
+        let cause = by_operator(&clock);
         match self {
             Self::Create { name, permissions, certificate: None } => {
                 let permissions = permissions.into_iter().collect();
@@ -91,16 +91,16 @@ impl CallerCommand {
 
 impl KeysCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let store = open(&config).await?;
+        let (store, clock) = open(&config).await?;
         let root_keys: Vec<_> =
             std::iter::once(root_key(&config, &store).await?).chain(config.previous_root_key.clone()).collect();
         let longest = longest_token(&config);
-        let keyring = Keyring::open(store, Clock::System, config.keys.clone(), longest, &root_keys).await?;
+        let keyring = Keyring::open(store, clock.clone(), config.keys.clone(), longest, &root_keys).await?;
         match self {
             Self::List => keyring.keys().records.iter().for_each(print_key),
             Self::Rotate { force, revoke } => {
                 let haste = Haste::of(force, revoke);
-                print_key(&keyring.rotate(haste, &by_operator()).await?);
+                print_key(&keyring.rotate(haste, &by_operator(&clock)).await?);
             }
         }
         Ok(())
@@ -118,12 +118,14 @@ pub(super) async fn migrate(config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn open(config: &Config) -> Result<Store, Failure> {
+/// The database, in its shape, and the time that its nodes go by.
+pub(super) async fn open(config: &Config) -> Result<(Store, Clock), Failure> {
     let store = Store::connect(config.database.url.expose(), config.database.max_connections).await?;
     store.bring_to_shape(config.database.migrate).await?;
-    Ok(store)
+    let clock = shared(Clock::System, &store).await?;
+    Ok((store, clock))
 }
 
-pub(super) fn by_operator() -> Cause {
-    Cause { actor: Actor::Operator, ..Cause::system(Clock::System.now()) }
+pub(super) fn by_operator(clock: &Clock) -> Cause {
+    Cause { actor: Actor::Operator, ..Cause::system(clock.now()) }
 }

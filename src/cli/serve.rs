@@ -12,8 +12,10 @@ use crate::telemetry;
 
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let mut telemetry = telemetry::start(&config.log, &config.telemetry)?;
-    let listeners = Listeners::bind(config.grpc.listen, config.http_listen).await?;
+    let (grpc, http) = (config.grpc.listen, config.http_listen);
     let app = Arc::new(App::open(config, Clock::System, None).await?);
+    // Not before there is somebody to answer: what connects while the database is migrated would wait for that.
+    let listeners = Listeners::bind(grpc, http).await?;
     let (looked_at, counted) = (Arc::downgrade(&app), app.metrics.clone());
     // What was counted last is told when there is nothing left to look at.
     telemetry.send_figures(move || looked_at.upgrade().map_or_else(|| counted.snapshot(), |app| app.snapshot()));

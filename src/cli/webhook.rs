@@ -5,7 +5,6 @@ use clap::Subcommand;
 use super::Failure;
 use super::operate::{by_operator, open};
 use crate::app::root_key;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::webhooks::Webhooks;
 use crate::model::{KindFilter, WebhookName};
@@ -48,9 +47,9 @@ pub(super) enum WebhookCommand {
 
 impl WebhookCommand {
     pub(super) async fn run(self, config: Config) -> Result<(), Failure> {
-        let store = open(&config).await?;
-        let webhooks = Webhooks::new(&config, &root_key(&config, &store).await?, store, Clock::System);
-        let cause = by_operator();
+        let (store, clock) = open(&config).await?;
+        let cause = by_operator(&clock);
+        let webhooks = Webhooks::new(&config, &root_key(&config, &store).await?, store, clock);
         match self {
             Self::Create { name, url, kinds } => {
                 let kinds = KindFilter::parse(&kinds)?;

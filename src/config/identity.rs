@@ -20,6 +20,17 @@ section! {
     HttpProvider { url: String, secret: Secret<String>, timeout: TimeDelta, }
 }
 
+impl Identity {
+    /// The same settings with the secrets that others hold.
+    #[must_use]
+    pub fn with_secrets_of(&self, other: &Self) -> Self {
+        let mut new = self.clone();
+        new.zibal.token = other.zibal.token.clone();
+        new.http.secret = other.http.secret.clone();
+        new
+    }
+}
+
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {

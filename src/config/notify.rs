@@ -75,6 +75,19 @@ section! {
     }
 }
 
+impl Notify {
+    /// The same settings with the secrets that others hold.
+    #[must_use]
+    pub fn with_secrets_of(&self, other: &Self) -> Self {
+        let mut new = self.clone();
+        new.webhook.secret = other.webhook.secret.clone();
+        new.kavenegar.api_key = other.kavenegar.api_key.clone();
+        new.twilio.auth_token = other.twilio.auth_token.clone();
+        new.smtp.password = other.smtp.password.clone();
+        new
+    }
+}
+
 impl Lookups {
     /// The template for codes of a purpose; empty where there is none.
     #[must_use]

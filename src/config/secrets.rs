@@ -55,6 +55,16 @@ impl SecretFiles {
         };
         self.0.iter().filter(has_changed).map(|file| file.setting.clone()).collect()
     }
+
+    /// The settings whose files held something else when they were read once more.
+    #[must_use]
+    pub fn differing(&self, again: &Self) -> Vec<String> {
+        let differs = |file: &&SecretFile| {
+            let same = self.0.iter().find(|before| before.setting == file.setting);
+            same.is_some_and(|before| before.content.expose() != file.content.expose())
+        };
+        again.0.iter().filter(differs).map(|file| file.setting.clone()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +82,13 @@ mod tests {
         assert!(files.changed().is_empty());
         std::fs::write(&path, "hush-2\n").unwrap();
         assert_eq!(files.changed(), ["jobs.http_key"]);
+        // What counts is what was read, not what has become of the file since.
+        let mut again = SecretFiles::default();
+        again.note("jobs.http_key", path.to_str().unwrap(), "hush-2");
+        again.note("cache.url", "elsewhere", "hush-4");
+        std::fs::write(&path, "hush-1").unwrap();
+        assert_eq!(files.differing(&again), ["jobs.http_key"]);
+        assert!(files.differing(&files).is_empty());
         let variables = [("COUNTERSIGN__JOBS__HTTP_KEY".to_owned(), "hush-3".to_owned())];
         let source = Source::new(None, variables.into_iter());
         assert!(!format!("{files:?} {source:?}").contains("hush"));

@@ -15,7 +15,7 @@ use crate::gateway::bearer;
 use crate::model::{Actor, Cause, Job, Network, RunOutcome};
 use crate::upkeep::JobError;
 
-/// Wrong keys from one network, within this long; then none is looked at until the first of them is as old.
+/// Wrong keys from one network, within this long; then the next ones are told to wait until the first of them is as old.
 const MOST_WRONG: usize = 10;
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
 /// How many wrong keys are remembered in all. Where there are more, the oldest are forgotten.
@@ -26,7 +26,7 @@ const REMEMBERED: usize = 4_096;
 pub(super) struct WrongKeys(Mutex<VecDeque<(DateTime<Utc>, Network)>>);
 
 impl WrongKeys {
-    /// How long a network has to wait before a key of its is looked at.
+    /// How long a network has to wait before its wrong keys are told that they are wrong.
     fn wait(&self, from: &Network, now: DateTime<Utc>) -> Option<TimeDelta> {
         let wrong = self.0.lock();
         let of_late = || wrong.iter().filter(|(at, network)| network == from && *at + WINDOW > now);
@@ -54,17 +54,10 @@ pub(super) async fn run(
     if !app.upkeep.has_http_key() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let (now, network) = (app.clock.now(), Network::from(remote.address));
-    if let Some(wait) = view.wrong_keys.wait(&network, now) {
-        let seconds = HeaderValue::from(wait.num_seconds().max(1));
-        let error = "there were too many wrong keys";
-        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], refusal(error)).into_response();
-    }
+    let now = app.clock.now();
+    // First: whoever else comes from the same network, or through the same proxy, cannot keep out who has the key.
     if !credential(&headers).is_some_and(|key| app.upkeep.is_http_key(key)) {
-        view.wrong_keys.note(network, now);
-        warn!(address = %remote.address, "a job was asked for with a wrong key");
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"jobs\"")];
-        return (StatusCode::UNAUTHORIZED, challenge, refusal("the key of jobs.http_key is needed")).into_response();
+        return refused(&view.wrong_keys, &remote, now);
     }
     let Ok(job) = name.parse::<Job>() else {
         return (StatusCode::NOT_FOUND, refusal("there is no such job")).into_response();
@@ -93,6 +86,20 @@ pub(super) async fn run(
             (StatusCode::SERVICE_UNAVAILABLE, refusal("the database does not answer")).into_response()
         }
     }
+}
+
+/// Wrong keys are counted and, past a number, neither logged nor told from each other.
+fn refused(wrong_keys: &WrongKeys, remote: &Remote, now: DateTime<Utc>) -> Response {
+    let network = Network::from(remote.address);
+    if let Some(wait) = wrong_keys.wait(&network, now) {
+        let seconds = HeaderValue::from(wait.num_seconds().max(1));
+        let error = "there were too many wrong keys";
+        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], refusal(error)).into_response();
+    }
+    wrong_keys.note(network, now);
+    warn!(address = %remote.address, "a job was asked for with a wrong key");
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"jobs\"")];
+    (StatusCode::UNAUTHORIZED, challenge, refusal("the key of jobs.http_key is needed")).into_response()
 }
 
 fn refusal(error: &str) -> Json<serde_json::Value> {

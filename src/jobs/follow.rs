@@ -8,7 +8,6 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::cache::Signal;
-use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::token::{Change, TOPIC};
 
@@ -51,10 +50,9 @@ async fn compare_once(app: &App) -> Result<(), String> {
 
 /// Holds the node's time against the database's.
 async fn keep_time(app: &App) -> Result<(), StoreError> {
-    let Clock::Kept(_) = app.clock else { return Ok(()) };
-    let asked = app.clock.now();
+    let Some(asked) = app.clock.asks() else { return Ok(()) };
     if let Some(told) = app.vital.time().await?
-        && let Some(off) = app.clock.put_right(asked, told)
+        && let Some(off) = asked.told(told)
     {
         warn!(%off, "this node's time was not the database's, and is now");
     }

@@ -31,6 +31,11 @@ pub fn start(app: &Arc<App>, health: &Health, state: &Arc<State>, shutdown: &Shu
     for job in Job::ALL.into_iter().filter(at_times) {
         jobs.spawn(shutdown.clone().ends(schedule::keep(Arc::clone(app), job)));
     }
+    let (upkeep, mut leaving) = (Arc::clone(&app.upkeep), shutdown.clone());
+    jobs.spawn(async move {
+        leaving.requested().await;
+        upkeep.settle().await;
+    });
     jobs.spawn(watch::watch(Arc::clone(app), health.clone(), Arc::clone(state), shutdown.clone()));
     jobs
 }

@@ -31,12 +31,13 @@ pub(super) async fn follow(app: Arc<App>) {
         }
         let (looking, files) = (Arc::clone(&app), known.clone());
         // Files may lie on a disk that takes its time.
-        let Ok((changed, read)) = tokio::task::spawn_blocking(move || look(&looking.config, &files)).await else {
+        let Ok(read) = tokio::task::spawn_blocking(move || look(&looking.config, &files)).await else {
             continue;
         };
         match read {
             Some(Ok(config)) => {
-                take_up(&app, &config, &changed);
+                // Told by what was read: other files may have changed since it was seen that one has.
+                take_up(&app, &config, &known.differing(&config.secret_files));
                 known = config.secret_files;
                 complaint.clear();
             }
@@ -52,13 +53,12 @@ pub(super) async fn follow(app: Arc<App>) {
     }
 }
 
-/// Which secrets have changed, and the configuration with them.
-fn look(config: &Config, files: &SecretFiles) -> (Vec<String>, Option<Result<Config, ConfigError>>) {
-    let changed = files.changed();
-    let read = (!changed.is_empty()).then(|| config.read_again());
-    (changed, read)
+/// The configuration with what stands in the files now, if that is something else than before.
+fn look(config: &Config, files: &SecretFiles) -> Option<Result<Config, ConfigError>> {
+    (!files.changed().is_empty()).then(|| config.read_again())
 }
 
+/// Takes up secrets, and nothing else that may stand in the configuration's file by now.
 fn take_up(app: &App, config: &Config, changed: &[String]) {
     let mut rooms: Vec<&str> = Vec::new();
     for setting in changed {
@@ -77,8 +77,10 @@ fn take_up(app: &App, config: &Config, changed: &[String]) {
                         .try_for_each(|store| store.renew_credentials(url)),
                 )
             }
-            ("notify", _) => fate(app.notifier.renew(&config.notify)),
-            ("identity", _) => fate(app.identity_provider.renew(&config.identity)),
+            ("notify", _) => fate(app.notifier.renew(&app.config.notify.with_secrets_of(&config.notify))),
+            ("identity", _) => {
+                fate(app.identity_provider.renew(&app.config.identity.with_secrets_of(&config.identity)))
+            }
             (_, "jobs.http_key") => {
                 app.upkeep.renew_http_key(config.jobs.http_key.clone());
                 Fate::Taken

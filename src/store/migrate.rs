@@ -1,10 +1,13 @@
 //! Bringing a database to the shape this release needs.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use futures_util::TryFutureExt;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr};
+use tracing::info;
 
 use super::{Store, StoreError, in_time, on_pool, span};
 
@@ -22,7 +25,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 pub const NEWEST_MIGRATION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
 /// Under which name it is kept which releases can work with this database: those that know at least this migration. A migration
-/// that takes something away from the releases before it writes that down itself; `docs/decisions/0012-migrations.md` tells how.
+/// that takes something away from the releases before it writes that down itself, by a statement that makes the row where there is
+/// none: `docs/decisions/0012-migrations.md` has it.
 const COMPATIBLE_FROM: &str = "schema.compatible_from";
 /// What has been added up to now takes nothing away from anybody.
 const EVERY_RELEASE: &str = "1";
@@ -175,28 +179,69 @@ fn without_part_of<'s>(other: &str, sql: &'s str) -> Cow<'s, str> {
     Cow::Owned(ours.collect::<Vec<_>>().join("\n"))
 }
 
+/// How long a change waits at a time for those who use the table: whoever comes meanwhile has to wait behind it.
+const LOCK_TIMEOUT: &str = "1s";
+/// How long those go first then.
+const GO_FIRST: Duration = Duration::from_secs(2);
+/// The refusal of whoever has waited for as long as that.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// On a connection of its own, without the bound that requests have: a change to a large table takes its time, and so does
 /// waiting for another node that makes it.
 async fn migrate_postgres(migrator: &Migrator, pool: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    let mut connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
-    sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-    migrator.run(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
+    let mut has_told = false;
+    loop {
+        let mut connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
+        let settings = format!("SET statement_timeout = 0; SET lock_timeout = '{LOCK_TIMEOUT}'");
+        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await?;
+        let outcome = migrator.run(&mut connection).await;
+        // With it goes what it has locked for the migrator itself, however that has ended.
+        let closed = connection.close().await;
+        match outcome {
+            Err(error) if is_kept_waiting(&error) => {
+                if !has_told {
+                    info!(%error, "the migration waits for another one, or for whoever uses a table that it changes");
+                }
+                has_told = true;
+                tokio::time::sleep(GO_FIRST).await;
+            }
+            outcome => return outcome.and(closed.map_err(Into::into)),
+        }
+    }
+}
+
+fn is_kept_waiting(error: &sqlx::migrate::MigrateError) -> bool {
+    use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+    let (Execute(cause) | ExecuteMigration(cause, _)) = error else { return false };
+    cause.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The statements, in capitals and without comments.
+    fn statements(sql: &str) -> Vec<String> {
+        let code = |line: &str| line.split_once("--").map_or(line, |(code, _)| code).to_ascii_uppercase();
+        let text = sql.lines().map(code).collect::<Vec<_>>().join(" ");
+        let statements = text.split(';').map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "));
+        statements.filter(|statement| !statement.is_empty()).collect()
+    }
+
+    /// Whether it says who can still work with it, on a database as well in which nobody has said so before.
+    fn says_who(sql: &str) -> bool {
+        let name = format!("'{COMPATIBLE_FROM}'").to_ascii_uppercase();
+        statements(sql).iter().any(|statement| {
+            statement.starts_with("INSERT INTO SETTINGS")
+                && statement.contains(&name)
+                && statement.contains("ON CONFLICT (NAME) DO UPDATE")
+        })
+    }
+
     /// What takes something away from a release that does not expect it. A new column is no such thing as long as it may be null
     /// or has a default.
     fn contracts(sql: &str) -> bool {
-        let words = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join(" ");
-        let words = words.to_ascii_uppercase();
-        let statements = words.split(';').map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "));
-        let mut statements = statements.filter(|statement| !statement.is_empty());
-        statements.any(|statement| {
+        statements(sql).iter().any(|statement| {
             let adds_strictly = statement.contains(" ADD COLUMN ")
                 && statement.contains("NOT NULL")
                 && !statement.contains(" DEFAULT ");
@@ -210,8 +255,14 @@ mod tests {
     #[test]
     fn whatever_takes_something_away_says_who_can_still_work_with_it() {
         for (version, name, sql) in MIGRATIONS {
-            assert!(!contracts(sql) || sql.contains(COMPATIBLE_FROM), "{version} {name}");
+            assert!(!contracts(sql) || says_who(sql), "{version} {name}");
         }
+        assert!(says_who(
+            "INSERT INTO settings (name, value) VALUES ('schema.compatible_from', '7')
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value; -- from now on"
+        ));
+        assert!(!says_who("-- schema.compatible_from\nDROP TABLE a;"));
+        assert!(!says_who("UPDATE settings SET value = '7' WHERE name = 'schema.compatible_from';"));
         assert!(contracts("-- x\nALTER TABLE accounts DROP COLUMN phone;"));
         assert!(contracts("ALTER TABLE accounts ADD COLUMN phone TEXT NOT NULL;"));
         assert!(contracts("ALTER TABLE accounts RENAME COLUMN a TO b"));

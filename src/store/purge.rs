@@ -68,7 +68,8 @@ impl<G: Fn() -> bool> Pace<G> {
 }
 
 impl Store {
-    /// Deletes what has expired, and events older than their retention. That anything was deleted is an event itself.
+    /// Deletes what has expired, and events older than their retention. That anything was deleted is an event itself, also where
+    /// not all could be.
     pub async fn purge(&self, event_retention: TimeDelta, cause: &Cause) -> Result<Purged, StoreError> {
         self.purge_while(event_retention, cause, || true).await
     }
@@ -80,23 +81,36 @@ impl Store {
         cause: &Cause,
         goes_on: impl Fn() -> bool,
     ) -> Result<Purged, StoreError> {
+        let mut purged = Purged::default();
+        let outcome = self.purge_all(event_retention, cause, goes_on, &mut purged).await;
+        if purged == Purged::default() {
+            return outcome.map(|()| purged);
+        }
+        let cause = Cause { detail: purged.to_string(), ..cause.clone() };
+        let told: Result<(), StoreError> = in_transaction!(self, tx => {
+            record_event!(tx, EventKind::Purged, &cause, None, None);
+            Ok::<_, StoreError>(())
+        });
+        // Why it stopped says more than that this could not be written down either.
+        outcome.and(told)?;
+        Ok(purged)
+    }
+
+    /// Fills in how much it has deleted, also where it comes to no good end.
+    async fn purge_all(
+        &self,
+        event_retention: TimeDelta,
+        cause: &Cause,
+        goes_on: impl Fn() -> bool,
+        purged: &mut Purged,
+    ) -> Result<(), StoreError> {
         let before = cause.at - SLACK;
         let mut pace = Pace { batch: Pace::<fn() -> bool>::FIRST, goes_on };
-        let purged = Purged {
-            sessions: self.purge_sessions(before, &mut pace).await?,
-            revocations: self.purge_revocations(before, &mut pace).await?,
-            signing_keys: self.delete_spent_keys(before).await?,
-            events: self.purge_events(cause.at - event_retention, &mut pace).await?,
-            accounts: self.purge_accounts(&mut pace).await?,
-        };
-        if purged != Purged::default() {
-            let cause = Cause { detail: purged.to_string(), ..cause.clone() };
-            in_transaction!(self, tx => {
-                record_event!(tx, EventKind::Purged, &cause, None, None);
-                Ok::<_, StoreError>(())
-            })?;
-        }
-        Ok(purged)
+        self.purge_sessions(before, &mut pace, &mut purged.sessions).await?;
+        self.purge_revocations(before, &mut pace, &mut purged.revocations).await?;
+        purged.signing_keys = self.delete_spent_keys(before).await?;
+        self.purge_events(cause.at - event_retention, &mut pace, &mut purged.events).await?;
+        self.purge_accounts(&mut pace, &mut purged.accounts).await
     }
 
     /// Walks the table once by its key, page by page, because an index on the expiry would have to be written by every
@@ -105,8 +119,8 @@ impl Store {
         &self,
         before: DateTime<Utc>,
         pace: &mut Pace<impl Fn() -> bool>,
-    ) -> Result<i64, StoreError> {
-        let mut total = 0;
+        total: &mut i64,
+    ) -> Result<(), StoreError> {
         let mut behind = Uuid::nil();
         loop {
             let began = Instant::now();
@@ -119,9 +133,9 @@ impl Store {
                     "DELETE FROM sessions WHERE id > $1 AND id <= $2 AND (expires_at <= $3 OR ended_at <= $3)")
                 .bind(behind).bind(up_to).bind(before)
                 .execute(pool).await.map(|done| done.rows_affected()))?;
-            total += i64::try_from(deleted).unwrap_or(0);
+            *total += i64::try_from(deleted).unwrap_or(0);
             if !pace.rest(began).await || page_end.is_none() {
-                return Ok(total);
+                return Ok(());
             }
             behind = up_to;
         }
@@ -131,8 +145,8 @@ impl Store {
         &self,
         before: DateTime<Utc>,
         pace: &mut Pace<impl Fn() -> bool>,
-    ) -> Result<i64, StoreError> {
-        let mut total = 0;
+        total: &mut i64,
+    ) -> Result<(), StoreError> {
         loop {
             let began = Instant::now();
             let deleted = on_pool!(self, pool => sqlx::query(
@@ -140,17 +154,21 @@ impl Store {
                          SELECT seq FROM revocations WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)")
                 .bind(before).bind(pace.batch)
                 .execute(pool).await.map(|done| done.rows_affected()))?;
-            total += i64::try_from(deleted).unwrap_or(0);
+            *total += i64::try_from(deleted).unwrap_or(0);
             if !pace.rest(began).await || deleted == 0 {
-                return Ok(total);
+                return Ok(());
             }
         }
     }
 
     /// What still waits in the outbox stays, and what is still to be delivered, however old it is. What was given up goes
     /// with its event.
-    async fn purge_events(&self, before: DateTime<Utc>, pace: &mut Pace<impl Fn() -> bool>) -> Result<i64, StoreError> {
-        let mut total = 0;
+    async fn purge_events(
+        &self,
+        before: DateTime<Utc>,
+        pace: &mut Pace<impl Fn() -> bool>,
+        total: &mut i64,
+    ) -> Result<(), StoreError> {
         loop {
             let began = Instant::now();
             let deleted = on_pool!(self, pool => sqlx::query(
@@ -160,17 +178,16 @@ impl Store {
                          ORDER BY at LIMIT $2)")
                 .bind(before).bind(pace.batch)
                 .execute(pool).await.map(|done| done.rows_affected()))?;
-            total += i64::try_from(deleted).unwrap_or(0);
+            *total += i64::try_from(deleted).unwrap_or(0);
             if !pace.rest(began).await || deleted == 0 {
-                return Ok(total);
+                return Ok(());
             }
         }
     }
 
     /// What a deletion left of an account goes once nothing speaks of it: the event that told of the deletion is past its
     /// retention then, and every token of its time has expired.
-    async fn purge_accounts(&self, pace: &mut Pace<impl Fn() -> bool>) -> Result<i64, StoreError> {
-        let mut total = 0;
+    async fn purge_accounts(&self, pace: &mut Pace<impl Fn() -> bool>, total: &mut i64) -> Result<(), StoreError> {
         let mut behind = Uuid::nil();
         loop {
             let began = Instant::now();
@@ -186,9 +203,9 @@ impl Store {
                          AND NOT EXISTS (SELECT 1 FROM events WHERE events.account_id = accounts.id)")
                 .bind(behind).bind(up_to)
                 .execute(pool).await.map(|done| done.rows_affected()))?;
-            total += i64::try_from(deleted).unwrap_or(0);
+            *total += i64::try_from(deleted).unwrap_or(0);
             if !pace.rest(began).await || page_end.is_none() {
-                return Ok(total);
+                return Ok(());
             }
             behind = up_to;
         }

@@ -2,6 +2,7 @@
 //! and another takes it only after it has itself watched a beat stand still for longer than any holder goes on without moving
 //! it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,5 +120,68 @@ impl Lease {
                 Ok(false)
             }
         }
+    }
+}
+
+/// What was seen last of the leases, which tells whether whoever holds one lives: the row of one that died stays.
+#[derive(Debug, Default)]
+pub(super) struct Beats(Mutex<HashMap<&'static str, Sight>>);
+
+/// A lease as it has been for a while.
+#[derive(Debug)]
+struct Sight {
+    row: LeaseRow,
+    since: Instant,
+    /// Whether it was something else a moment before.
+    has_moved: bool,
+}
+
+impl Beats {
+    /// Whether somebody holds a lease, and lives. Where that does not show at once, the beat is watched until it moves or has
+    /// stood still for longer than a holder goes on.
+    pub(super) async fn is_kept(&self, name: &'static str, store: &Store) -> Result<bool, StoreError> {
+        loop {
+            let Some(row) = store.lease(name).await? else { return Ok(false) };
+            if let Some(is_kept) = self.judge(name, row, Instant::now()) {
+                return Ok(is_kept);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn judge(&self, name: &'static str, row: LeaseRow, now: Instant) -> Option<bool> {
+        let mut sights = self.0.lock();
+        let before = sights.get(name);
+        if let Some(sight) = before.filter(|sight| sight.row == row) {
+            let stands_still = now.duration_since(sight.since) > HOLDS;
+            return if stands_still { Some(false) } else { sight.has_moved.then_some(true) };
+        }
+        // What was long ago says nothing of whether it moves now.
+        let has_moved = before.is_some_and(|sight| now.duration_since(sight.since) < PATIENCE);
+        sights.insert(name, Sight { row, since: now, has_moved });
+        has_moved.then_some(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn a_lease_is_kept_while_its_beat_moves() {
+        let (beats, start) = (Beats::default(), Instant::now());
+        let holder = Random.id(chrono::DateTime::UNIX_EPOCH);
+        let judge = |beat, millis| beats.judge("a", LeaseRow { holder, beat }, start + Duration::from_millis(millis));
+        assert_eq!(judge(1, 0), None);
+        assert_eq!(judge(1, 1_500), None);
+        assert_eq!(judge(2, 2_000), Some(true));
+        assert_eq!(judge(2, 8_000), Some(true));
+        assert_eq!(judge(2, 8_001), Some(false));
+        assert_eq!(judge(3, 11_000), Some(true));
+        // It may have moved an hour ago, and no more since.
+        assert_eq!(judge(4, 60_000), None);
+        assert_eq!(judge(4, 66_001), Some(false));
+        assert_eq!(beats.judge("b", LeaseRow { holder, beat: 5 }, start), None);
     }
 }

@@ -7,13 +7,17 @@ mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
+use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
+use self::lease::Beats;
 pub use self::lease::Lease;
 use self::turn::Turn;
 pub use self::turn::lease_of;
@@ -27,12 +31,21 @@ use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::token::Keyring;
 
-/// After a run that failed another is tried this soon, where the schedule would not be sooner.
+/// After a run that failed, or of whose end nothing is known, another is tried this soon, where the schedule would not be sooner.
 const RETRY: TimeDelta = TimeDelta::minutes(1);
+/// Whatever began longer than this in the future was begun by somebody whose clock was wrong.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
+
+/// How long a node that leaves waits for what it is at: longer than the database takes over a statement.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How often it looks meanwhile.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// The jobs of an installation, seen from one node.
 #[derive(Debug)]
 pub struct Upkeep {
+    /// Where jobs are done: the event loop of whoever asks may end before they do, and connections live on the one that opened them.
+    runtime: Handle,
     store: Store,
     keyring: Arc<Keyring>,
     relay: Arc<Relay>,
@@ -46,6 +59,7 @@ pub struct Upkeep {
     http_key: ArcSwapOption<Secret<String>>,
     /// Which are being done here.
     at_work: Arc<Mutex<Vec<Job>>>,
+    beats: Beats,
     leaving: AtomicBool,
 }
 
@@ -85,7 +99,7 @@ pub struct Standing {
 }
 
 impl Upkeep {
-    /// The jobs, as they are configured.
+    /// The jobs, as they are configured. They are done on the event loop that this is called on.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -96,6 +110,7 @@ impl Upkeep {
         metrics: Metrics,
     ) -> Self {
         Self {
+            runtime: Handle::current(),
             store,
             keyring,
             relay,
@@ -107,6 +122,7 @@ impl Upkeep {
             relay_every: config.events.poll_every,
             http_key: ArcSwapOption::new(config.jobs.http_key.clone().map(Arc::new)),
             at_work: Arc::default(),
+            beats: Beats::default(),
             leaving: AtomicBool::new(false),
         }
     }
@@ -147,7 +163,7 @@ impl Upkeep {
     /// Does a job because somebody asks for it, to its end whether they wait for it or not.
     pub async fn run(self: &Arc<Self>, job: Job, cause: &Cause) -> Result<Finished, JobError> {
         let (this, cause) = (Arc::clone(self), cause.clone());
-        let doing = tokio::spawn(async move {
+        let doing = self.runtime.spawn(async move {
             let turn = this.turn(job).await?;
             // What is written here is seen by nodes whose schedule says that it is due.
             let seen = this.store.job_record(job).await?;
@@ -165,7 +181,7 @@ impl Upkeep {
         self.note_success(job, &seen.record);
         let Some(every) = self.every(job) else { return Ok(None) };
         let now = self.clock.now();
-        let due = due_at(&seen.record, every);
+        let due = due_at(&seen.record, every, now);
         if let Some(due) = due.filter(|due| *due > now) {
             return Ok(Some(due));
         }
@@ -178,7 +194,7 @@ impl Upkeep {
     /// Does what was due a moment ago, unless another node had its turn before this one.
     async fn do_what_is_due(&self, turn: &Turn, every: TimeDelta) -> Result<Option<DateTime<Utc>>, JobError> {
         let (seen, now) = (self.store.job_record(turn.job).await?, self.clock.now());
-        if let Some(due) = due_at(&seen.record, every).filter(|due| *due > now) {
+        if let Some(due) = due_at(&seen.record, every, now).filter(|due| *due > now) {
             return Ok(Some(due));
         }
         if !self.store.begin_job(turn.job, &seen, now).await? {
@@ -189,17 +205,36 @@ impl Upkeep {
         Ok(Some(now + wait))
     }
 
-    /// How all jobs stand.
-    pub async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
+    /// Waits until what is being done here is over, which it soon is after [`leave`](Self::leave).
+    pub async fn settle(&self) {
+        let over = async {
+            while !self.at_work.lock().is_empty() {
+                tokio::time::sleep(SETTLE).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, over).await.is_err() {
+            warn!("a job was still being done when the time was up");
+        }
+    }
+
+    /// How all jobs stand. Whether one is being done may take a few seconds to show.
+    pub async fn standings(self: &Arc<Self>) -> Result<Vec<Standing>, StoreError> {
+        let this = Arc::clone(self);
+        self.runtime.spawn(async move { this.look().await }).await.unwrap_or(Err(StoreError::Leaving))
+    }
+
+    async fn look(&self) -> Result<Vec<Standing>, StoreError> {
         let mut standings = Vec::with_capacity(Job::ALL.len());
-        for job in Job::ALL {
+        let now = self.clock.now();
+        // At once: each may have to be watched for a while.
+        let kept = Job::ALL.map(|job| self.beats.is_kept(lease_of(job), &self.store));
+        for (job, is_running) in Job::ALL.into_iter().zip(try_join_all(kept).await?) {
             let record = self.store.job_record(job).await?.record;
             self.note_success(job, &record);
             let every = self.every(job);
             // One that has never been done is due; what is always being done never is.
             let at_times = every.filter(|_| job != Job::Relay);
-            let next_at = at_times.map(|every| due_at(&record, every).unwrap_or_else(|| self.clock.now()));
-            let is_running = self.store.lease(lease_of(job)).await?.is_some();
+            let next_at = at_times.map(|every| due_at(&record, every, now).unwrap_or(now));
             standings.push(Standing { job, every, record, next_at, is_running });
         }
         Ok(standings)
@@ -249,11 +284,59 @@ impl Upkeep {
     }
 }
 
-/// When a job is due by itself, if it has ever begun.
-fn due_at(record: &JobRecord, every: TimeDelta) -> Option<DateTime<Utc>> {
-    let begun_at = record.begun_at?;
-    let has_failed = record.last.as_ref().is_some_and(|last| {
-        last.outcome != RunOutcome::Succeeded && last.started_at >= begun_at && last.finished_at >= begun_at
-    });
-    Some(begun_at + if has_failed { every.min(RETRY) } else { every })
+/// When a job is due by itself, if it has ever begun. What began in the future did not: nobody may be kept from it until then.
+fn due_at(record: &JobRecord, every: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let begun_at = record.begun_at.filter(|begun_at| *begun_at <= now + AHEAD)?;
+    // One that is still at it is not disturbed: it holds the lease.
+    let is_done =
+        record.last.as_ref().is_some_and(|last| last.started_at >= begun_at && last.outcome == RunOutcome::Succeeded);
+    Some(begun_at + if is_done { every } else { every.min(RETRY) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: TimeDelta = TimeDelta::hours(1);
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    fn record(begun_at: DateTime<Utc>, last: Option<(DateTime<Utc>, DateTime<Utc>, RunOutcome)>) -> JobRecord {
+        let run = |(started_at, finished_at, outcome)| Run {
+            started_at,
+            finished_at,
+            outcome,
+            detail: String::new(),
+            actor: "system".to_owned(),
+        };
+        JobRecord { begun_at: Some(begun_at), last: last.map(run), succeeded_at: None }
+    }
+
+    #[test]
+    fn what_is_over_is_due_after_the_interval_and_sooner_where_it_failed() {
+        assert_eq!(due_at(&JobRecord::default(), HOUR, at(0)), None);
+        let over = |outcome| record(at(0), Some((at(0), at(3), outcome)));
+        assert_eq!(due_at(&over(RunOutcome::Succeeded), HOUR, at(5)), Some(at(60)));
+        assert_eq!(due_at(&over(RunOutcome::Failed), HOUR, at(5)), Some(at(1)));
+        assert_eq!(due_at(&over(RunOutcome::Interrupted), HOUR, at(5)), Some(at(1)));
+    }
+
+    #[test]
+    fn what_was_begun_and_never_ended_is_due_again_soon() {
+        assert_eq!(due_at(&record(at(0), None), HOUR, at(5)), Some(at(1)));
+        let later = record(at(60), Some((at(0), at(3), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&later, HOUR, at(60)), Some(at(61)));
+        assert_eq!(due_at(&later, TimeDelta::seconds(10), at(60)), Some(at(60) + TimeDelta::seconds(10)));
+    }
+
+    #[test]
+    fn what_somebody_with_a_wrong_clock_has_begun_keeps_nobody_from_it() {
+        let ahead = record(at(600), Some((at(600), at(600), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&ahead, HOUR, at(0)), None);
+        // Nodes need not agree on the second.
+        let a_little = record(at(1), Some((at(1), at(1), RunOutcome::Succeeded)));
+        assert_eq!(due_at(&a_little, HOUR, at(0)), Some(at(61)));
+    }
 }

@@ -78,6 +78,7 @@ struct Run {
     manner: Manner,
     imports: Imports,
     cause: Cause,
+    clock: Clock,
     /// Whom a dry run has seen.
     owners: Owners,
     report: Option<BufWriter<File>>,
@@ -101,12 +102,14 @@ impl Run {
                 Some(BufWriter::new(file))
             }
         };
-        let imports = Imports::new(open(config).await?, config.accounts.default_region);
+        let (store, clock) = open(config).await?;
+        let imports = Imports::new(store, config.accounts.default_region);
         Ok(Self {
             last: manner.resume_after.clone(),
             manner,
             imports,
-            cause: by_operator(),
+            cause: by_operator(&clock),
+            clock,
             owners: Owners::default(),
             report,
             origins: HashMap::new(),
@@ -121,7 +124,7 @@ impl Run {
     /// Takes some rows.
     async fn take(&mut self, rows: Vec<Row>) -> Result<(), Failure> {
         let Some(last) = rows.last().map(|row| row.key.clone()) else { return Ok(()) };
-        self.cause.at = Clock::System.now();
+        self.cause.at = self.clock.now();
         let mut places = Vec::with_capacity(rows.len());
         let mut records = Vec::with_capacity(rows.len());
         for row in rows {

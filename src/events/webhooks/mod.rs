@@ -109,11 +109,11 @@ impl Webhooks {
         }
     }
 
-    /// The same, to post to as well.
-    pub fn able_to_post(self) -> Result<Self, PostError> {
+    /// The same, to post to as well; `store` is what the relay stands on.
+    pub fn able_to_post(self, store: Store) -> Result<Self, PostError> {
         let means = Means {
             sender: Sender::new(&self.settings, self.reach, self.clock.clone())?,
-            store: self.store.clone(),
+            store,
             clock: self.clock.clone(),
             settings: self.settings.clone(),
         };
@@ -123,12 +123,12 @@ impl Webhooks {
     /// Those that events are posted to now. One that is as it was stays the one it was.
     pub(super) async fn destinations(&self, before: &[Arc<Destination>]) -> Result<Vec<Arc<Destination>>, StoreError> {
         let Some(means) = &self.means else { return Ok(Vec::new()) };
-        let mut webhooks = self.store.webhooks().await?;
+        let mut webhooks = means.store.webhooks().await?;
         webhooks.retain(|webhook| webhook.disabled_at.is_none());
         if webhooks.is_empty() {
             return Ok(Vec::new());
         }
-        let sealed = self.store.webhook_secrets(self.clock.now()).await?;
+        let sealed = means.store.webhook_secrets(self.clock.now()).await?;
         let destinations = webhooks.into_iter().map(|webhook| {
             let secrets = sealed.iter().filter(|secret| secret.webhook_id == webhook.id).take(MOST_SECRETS);
             let endpoint = Endpoint { secrets: secrets.filter_map(|secret| self.open(secret).ok()).collect(), webhook };

@@ -4,6 +4,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use countersign::clock::Clock;
+use countersign::model::Job;
 use countersign::proto::v1;
 use countersign::proto::v1::auth_service_client::AuthServiceClient;
 use countersign::proto::v1::token_service_client::TokenServiceClient;
@@ -42,7 +45,14 @@ struct Outcome {
 
 impl Stage {
     async fn set(file: &Path, library: &str) -> Self {
-        let settings = [("token.access_lifetime", "10s"), ("revocation.reconcile_every", "200ms")];
+        let settings = [
+            ("token.access_lifetime", "10s"),
+            ("revocation.reconcile_every", "200ms"),
+            // What a node does by itself it does often; and its keys are due after as long as its clock jumps.
+            ("purge.every", "1s"),
+            ("jobs.rotate_keys_every", "1s"),
+            ("keys.rotate_every", "1h"),
+        ];
         let mut app = TestApp::today(Backend::Shared, &settings).await;
         app.nodes.pop().unwrap().stop().await;
         let file = file.display().to_string();
@@ -183,6 +193,13 @@ async fn f4_a_clock_that_jumps_changes_nothing() {
         }
         assert_eq!(stage.app.rows("events WHERE kind = 'session.refresh_token_reused'").await, 0);
         assert_eq!(stage.app.rows("signing_keys").await, keys, "a clock that jumped has rotated keys");
+        for job in [Job::Purge, Job::RotateKeys] {
+            let record = stage.app.node().app().store.job_record(job).await.unwrap().record;
+            let last = record.succeeded_at.unwrap_or_else(|| panic!("{job} was not done: {record:?}"));
+            assert!((Clock::System.now() - last).abs() < TimeDelta::minutes(10), "{record:?}");
+        }
+        let elsewhen = "events WHERE ABS(EXTRACT(EPOCH FROM at - clock_timestamp())) > 1800";
+        assert_eq!(stage.app.rows(elsewhen).await, 0, "something is said to have happened at another time");
         let began = Instant::now();
         stage.app.stop().await;
         assert!(began.elapsed() < SOON);

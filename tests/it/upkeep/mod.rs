@@ -1,6 +1,7 @@
 //! What keeps an installation in order: jobs by every way to begin them, an end in good order, secrets that change, and
 //! databases that earlier releases have left.
 
+mod command;
 mod earlier;
 mod jobs;
 mod leaving;
@@ -9,6 +10,7 @@ mod pace;
 mod previous;
 mod schedule;
 mod secrets;
+mod waiting;
 
 use countersign::model::{Cause, TokenId};
 use countersign::proto::v1;

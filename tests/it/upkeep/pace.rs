@@ -5,16 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use countersign::model::{Cause, TokenId};
+use countersign::model::{Cause, Job, TokenId};
 use countersign::proto::v1;
 use countersign::random::Random;
 use countersign::store::Store;
 use sqlx::AssertSqlSafe;
 
 use super::run;
-use crate::harness::{Backend, TestApp, bearer, figure, on_both_backends, storm};
+use crate::harness::{Backend, TestApp, bearer, figure, has_services, new_database, on_both_backends, storm};
 
-on_both_backends!(nobody_waits_for_a_purge, a_purge_that_has_to_leave_goes_on_the_next_time);
+on_both_backends!(
+    nobody_waits_for_a_purge,
+    a_purge_that_has_to_leave_goes_on_the_next_time,
+    how_a_purge_went_is_known_though_nobody_waited_for_it,
+);
 
 /// Expired revocations, made by the database itself.
 async fn expired(app: &TestApp, count: usize) {
@@ -101,5 +105,54 @@ async fn a_purge_that_has_to_leave_goes_on_the_next_time(backend: Backend) {
     app.node().app().upkeep.leave();
     let run = run(&app, app.node(), "purge").await.unwrap();
     assert_eq!(run.outcome(), v1::JobOutcome::Interrupted);
+    app.stop().await;
+}
+
+/// Whoever asked has left, and the worker's event loop ends before the purge does.
+async fn how_a_purge_went_is_known_though_nobody_waited_for_it(backend: Backend) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = match backend {
+        Backend::Embedded => format!("sqlite:{}", folder.path().join("left.db").display()),
+        Backend::Shared => new_database().await,
+    };
+    let app = TestApp::with(backend, &[("database.url", &url)]).await;
+    expired(&app, 30_000).await;
+    let began = async {
+        while app.node().app().store.job_record(Job::Purge).await.unwrap().record.begun_at.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        done = run(&app, app.node(), "purge") => panic!("nobody could leave before it was done: {done:?}"),
+        () = began => {}
+    }
+    app.stop().await;
+    let store = Store::connect(&url, 1).await.unwrap();
+    let last = store.job_record(Job::Purge).await.unwrap().record.last.expect("nothing is known of how it went");
+    assert!(last.detail.starts_with("deleted "), "{last:?}");
+    assert_eq!(store.lease("job.purge").await.unwrap(), None);
+    store.close().await;
+}
+
+/// Jobs may take every connection that there is for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_busy_with_jobs_is_ready() {
+    if !has_services() {
+        return;
+    }
+    let app = TestApp::new(Backend::Shared).await;
+    let Store::Postgres(pool) = &app.node().app().background else { panic!() };
+    let mut held = Vec::new();
+    while held.len() < 3 {
+        // The node uses them as well, for moments.
+        held.extend(pool.acquire().await.ok());
+    }
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let ready = reqwest::get(format!("http://{}/readyz", app.node().http)).await.unwrap();
+        assert_eq!(ready.status(), 200, "{:?}", ready.text().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(held);
     app.stop().await;
 }

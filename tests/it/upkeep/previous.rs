@@ -145,8 +145,9 @@ async fn start(program: &Path, settings: &[(String, String)], migrate: bool) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the program of the release before: scripts/previous-release"]
 async fn f7_two_releases_side_by_side() {
-    let previous =
-        PathBuf::from(std::env::var_os(PREVIOUS).expect("scripts/previous-release says which program that is"));
+    let previous = PathBuf::from(
+        std::env::var_os(PREVIOUS).expect("scripts/previous-release builds that program, and says where it is"),
+    );
     let this = Path::new(env!("CARGO_BIN_EXE_countersign"));
     let url = new_database().await;
     let cache = std::env::var("COUNTERSIGN_TEST_REDIS_URL").unwrap();

@@ -1,15 +1,22 @@
 //! Jobs by themselves: when they are due, on one node of several.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use countersign::model::Job;
+use countersign::random::Random;
 
 use super::{job, jobs, revoke};
 use crate::harness::{Backend, TestApp, has_services, on_both_backends};
 
-on_both_backends!(what_is_due_is_done_by_itself, what_is_left_to_others_is_not_done);
+on_both_backends!(
+    what_is_due_is_done_by_itself,
+    what_is_left_to_others_is_not_done,
+    what_somebody_died_over_is_done_soon,
+);
 
 /// Waits until a job has been done after a time.
 async fn done_since(app: &TestApp, name: &str, since: i64) {
-    for _ in 0..600 {
+    for _ in 0..1_500 {
         let last = job(app, app.node(), name).await.last_run;
         if last.is_some_and(|run| run.started_at.unwrap().seconds >= since) {
             return;
@@ -49,6 +56,32 @@ async fn what_is_left_to_others_is_not_done(backend: Backend) {
         assert_eq!((job.every, job.next_at, job.last_run), (None, None, None), "{}", job.name);
     }
     assert_eq!(app.rows("revocations").await, 1);
+    app.stop().await;
+}
+
+/// A node that began and died, as the database shows it. Nobody asks for the job, and the next run is not a day away.
+async fn what_somebody_died_over_is_done_soon(backend: Backend) {
+    let app = TestApp::with(backend, &[("purge.every", "1d")]).await;
+    let start = app.now().timestamp();
+    done_since(&app, "purge", start).await;
+    app.advance(86_400 - 10);
+    let (store, begun_at) = (&app.node().app().store, app.now());
+    assert!(store.take_lease("job.purge", Random.id(begun_at), None).await.unwrap());
+    let seen = store.job_record(Job::Purge).await.unwrap();
+    assert!(store.begin_job(Job::Purge, &seen, begun_at).await.unwrap());
+
+    let began = Instant::now();
+    while job(&app, app.node(), "purge").await.running {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is said to run for as long as its lease stands");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let next = job(&app, app.node(), "purge").await.next_at.unwrap();
+    assert_eq!(next.seconds, begun_at.timestamp() + 60);
+    // A day after the last one, and the most that is added to it at random; twice.
+    app.advance(10 + 61);
+    app.advance(61);
+    done_since(&app, "purge", begun_at.timestamp() + 60).await;
+    assert!(!job(&app, app.node(), "purge").await.running);
     app.stop().await;
 }
 

@@ -104,24 +104,33 @@ async fn new_connections_to_the_database_are_opened_as_the_new_user() {
     };
     assert!(!users().await.contains(&user));
 
+    // Opens more connections than there are: to which databases.
+    let open_more = async || {
+        let (mut held, mut led_to) = (Vec::new(), Vec::new());
+        for _ in 0..4 {
+            held.push(own.acquire().await.unwrap());
+        }
+        for mut connection in held {
+            let query = sqlx::query_scalar::<_, String>("SELECT current_database()::TEXT");
+            led_to.push(query.fetch_one(&mut *connection).await.unwrap());
+            connection.close().await.unwrap();
+        }
+        led_to
+    };
     // Another database is none of it.
+    let name = url.rsplit_once('/').unwrap().1;
     kept.put(&new_database().await);
     app.node().app().nudge.give();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(open_more().await, [name; 4]);
+    }
     kept.put(&url.replace("postgres://postgres@", &format!("postgres://{user}:hush@")));
     app.node().app().nudge.give();
     let put_at = Instant::now();
     while !users().await.contains(&user) {
         assert!(put_at.elapsed() < Duration::from_secs(20), "no connection is opened as {user}: {:?}", users().await);
-        // More than are open.
-        let mut held = Vec::new();
-        for _ in 0..4 {
-            held.push(own.acquire().await.unwrap());
-        }
-        for mut connection in held {
-            sqlx::query("SELECT 1").execute(&mut *connection).await.unwrap();
-            connection.close().await.unwrap();
-        }
+        assert_eq!(open_more().await, [name; 4]);
     }
     app.sign_in("09121234567").await;
     app.stop().await;

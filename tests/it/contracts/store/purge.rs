@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use countersign::model::{Algorithm, Cause, EndReason, KeyState, SigningKey, TokenId};
 use countersign::random::Random;
-use countersign::store::{NewSession, Purged, StoreError, Successor};
+use countersign::store::{NewSession, Purged, Store, StoreError, Successor};
 
 use super::{Fixture, cause_at};
 use crate::harness::database::{new_session, number, phone};
@@ -12,6 +12,7 @@ use crate::harness::{Backend, on_both_backends};
 on_both_backends!(
     only_what_has_expired_is_deleted,
     a_purge_gets_through_many_rows,
+    what_a_purge_deleted_is_told_though_it_failed,
     migrating_again_changes_nothing,
     a_closed_store_says_so,
 );
@@ -60,6 +61,23 @@ async fn only_what_has_expired_is_deleted(backend: Backend) {
     // What is left tells of this purge and of the three before that had something to delete.
     assert_eq!((purged.events, number(store, "SELECT COUNT(*) FROM events", &[]).await), (events - 3, 4));
     assert_eq!(number(store, "SELECT COUNT(*) FROM events WHERE kind = 'storage.purged'", &[]).await, 4);
+}
+
+async fn what_a_purge_deleted_is_told_though_it_failed(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let store = fixture.store();
+    let short = NewSession { expires_at: fixture.after(60), ..new_session(fixture.now) };
+    fixture.open_as(&phone(1), short).await;
+    // Nothing tells any more which events have still to go where.
+    let statement = "ALTER TABLE deliveries RENAME TO gone";
+    match store {
+        Store::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+        Store::Sqlite(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+    }
+    let failed = store.purge(TimeDelta::days(90), &Cause::system(fixture.after(3_660))).await;
+    assert!(matches!(failed, Err(StoreError::Internal(_))), "{failed:?}");
+    let told = "SELECT COUNT(*) FROM events WHERE kind = 'storage.purged' AND detail LIKE '1 sessions, %'";
+    assert_eq!(number(store, told, &[]).await, 1);
 }
 
 async fn a_purge_gets_through_many_rows(backend: Backend) {
