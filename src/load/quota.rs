@@ -145,8 +145,8 @@ impl Rate {
     fn count(&self, Step(step): Step, now: DateTime<Utc>) -> Result<(), i64> {
         let now = now.timestamp_micros().saturating_mul(1_000);
         let spend = |spent: i64| {
-            // A clock that was set back must shut nobody out for as long as that.
-            let from = if spent > now + SECOND { now } else { spent.max(now) };
+            // A clock that was set back must shut nobody out for as long as that. Others may have looked at it a little later.
+            let from = if spent > now + 2 * SECOND { now } else { spent.max(now) };
             (from + step <= now + SECOND).then_some(from + step)
         };
         let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);

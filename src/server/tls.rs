@@ -180,7 +180,9 @@ pub(super) fn client_names(connection: &ServerConnection) -> Arc<[CertificateNam
 pub(super) fn client_expiry(connection: &ServerConnection) -> Option<Duration> {
     let now = UnixTime::now().as_secs();
     let ends = connection.peer_certificates()?.iter().filter_map(|certificate| not_after(certificate));
-    let left = ends.map(|end| u64::try_from(end.timestamp()).unwrap_or_default().saturating_sub(now)).min()?;
+    let left = ends.map(|end| u64::try_from(end.timestamp()).unwrap_or_default().saturating_sub(now));
+    // What had expired before was not what it was believed by.
+    let left = left.filter(|left| *left > 0).min()?;
     Some(Duration::from_secs(left.min(MOST_LEFT)))
 }
 
