@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::envoy::{Envoy, SETTINGS};
 use super::exchange::{get, get_as};
 use super::upstream::values;
-use crate::harness::{Backend, TestApp, bearer, details, figure, on_both_backends};
+use crate::harness::{Backend, TestApp, bearer, details, figure, on_both_backends, storm};
 
 on_both_backends!(what_is_signed_by_our_keys_passes, a_visitor_is_nobody_there, t12_rotations_under_load_refuse_nobody);
 
@@ -86,6 +86,8 @@ async fn a_visitor_is_nobody_there(backend: Backend) {
 const LIFETIME: i64 = 4;
 
 async fn t12_rotations_under_load_refuse_nobody(backend: Backend) {
+    // Two Envoys that ask without a pause leave so little to the database that it does not answer in time.
+    let _alone = storm().await;
     let lifetime = format!("{LIFETIME}s");
     let settings = [SETTINGS, &[("keys.jwks_lifetime", lifetime.as_str())]].concat();
     let app = Arc::new(TestApp::today(backend, &settings).await);
@@ -143,13 +145,10 @@ async fn load_more(
     }
 }
 
-/// Takes the next step of a key's life, as soon as it may be taken.
+/// Takes the next step of a key's life.
 async fn rotate(app: &TestApp) {
-    for tries in 0.. {
-        let request = bearer(v1::RotateSigningKeyRequest::default(), &app.api_key);
-        let Err(refused) = app.node().admin().rotate_signing_key(request).await else { return };
-        assert!(tries < 10, "{:?}", details(&refused));
-        sleep(Duration::from_secs(1)).await;
-        app.advance(1);
+    let request = bearer(v1::RotateSigningKeyRequest::default(), &app.api_key);
+    if let Err(refused) = app.node().admin().rotate_signing_key(request).await {
+        panic!("{:?}", details(&refused));
     }
 }
