@@ -34,16 +34,16 @@ impl<'h> Client<'h> {
     pub(super) fn of(headers: &'h HeaderMap, remote: &Remote, app: &App) -> Result<Self, Fault> {
         let credential = match (only(headers, API_KEY)?, only(headers, AUTHORIZATION.as_str())?) {
             (Some(_), Some(_)) => return Err(SEVERAL),
-            (Some(key), None) => return by_key(key, app).map(Self::Caller),
+            (Some(key), None) => return by_key(key, remote, app).map(Self::Caller),
             (None, None) => return by_certificate(remote, app).map(Self::Caller),
             (None, Some(credential)) => credential,
         };
         let key = match bearer(credential) {
             Some(key) if key.starts_with(API_KEY_PREFIX) => key.to_owned(),
             Some(token) => return Ok(Self::Token(token)),
-            None => basic_password(credential).ok_or(Fault::InvalidClient)?,
+            None => basic_password(credential).ok_or_else(|| unknown(remote, app))?,
         };
-        by_key(&key, app).map(Self::Caller)
+        by_key(&key, remote, app).map(Self::Caller)
     }
 
     /// The turn of the service that asks, if it may.
@@ -55,7 +55,7 @@ impl<'h> Client<'h> {
     ) -> Result<Option<Turn>, Fault> {
         match Client::of(headers, remote, app)? {
             Client::Caller(caller) => Ok(app.load.turn_of(&*allowed(caller, permission)?)?),
-            Client::Token(_) => Err(Fault::InvalidClient),
+            Client::Token(_) => Err(unknown(remote, app)),
         }
     }
 }
@@ -63,7 +63,7 @@ impl<'h> Client<'h> {
 /// The turn of the gateway that asks about somebody else's request, if it may. What stands in `authorization` is that somebody's.
 pub(super) fn gateway(headers: &HeaderMap, remote: &Remote, app: &App) -> Result<Option<Turn>, Fault> {
     let caller = match only(headers, API_KEY)? {
-        Some(key) => by_key(key, app)?,
+        Some(key) => by_key(key, remote, app)?,
         None => by_certificate(remote, app)?,
     };
     Ok(app.load.turn_of(&*allowed(caller, Permission::Check)?)?)
@@ -74,13 +74,18 @@ pub(super) fn allowed(caller: Arc<Caller>, permission: Permission) -> Result<Arc
     if caller.permissions.contains(permission) { Ok(caller) } else { Err(Fault::UnauthorizedClient) }
 }
 
-fn by_key(key: &str, app: &App) -> Result<Arc<Caller>, Fault> {
-    app.callers.by_key(key).ok_or(Fault::InvalidClient)
+fn by_key(key: &str, remote: &Remote, app: &App) -> Result<Arc<Caller>, Fault> {
+    app.callers.by_key(key).ok_or_else(|| unknown(remote, app))
 }
 
 fn by_certificate(remote: &Remote, app: &App) -> Result<Arc<Caller>, Fault> {
     let names = Some(&remote.names).filter(|names| !names.is_empty());
-    names.and_then(|names| app.callers.by_certificate(names)).ok_or(Fault::InvalidClient)
+    names.and_then(|names| app.callers.by_certificate(names)).ok_or_else(|| unknown(remote, app))
+}
+
+/// What somebody is told who is no caller: that, or that they have asked too often.
+fn unknown(remote: &Remote, app: &App) -> Fault {
+    app.load.count_stranger(remote.address).err().map_or(Fault::InvalidClient, Fault::from)
 }
 
 /// What a header says that may come once. What is no text is no credential, but it is there.

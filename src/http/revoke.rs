@@ -22,7 +22,6 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Fault> {
     let app = &view.app;
     let (parts, body) = request.into_parts();
-    let _place = app.load.take_on(Class::Sessions, None)?;
     let mut _turn = None;
     let (actor, owner) = match Client::of(&parts.headers, &remote, app)? {
         Client::Caller(caller) => {
@@ -39,6 +38,7 @@ pub(super) async fn revoke(
         }
     };
     let form = form::read(&parts.headers, body).await?;
+    let _place = app.load.take_on(Class::Sessions, None)?;
     if form.token.starts_with(API_KEY_PREFIX) {
         return Err(Fault::UnsupportedTokenType);
     }

@@ -37,6 +37,14 @@ pub enum Class {
     OpenEnded,
 }
 
+impl Class {
+    /// Whether a call holds one of the node's places while it is worked on.
+    #[must_use]
+    pub const fn takes_a_place(self) -> bool {
+        matches!(self, Self::Sessions | Self::SignIns | Self::Rest)
+    }
+}
+
 /// A call is turned away, because there is more to do than can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shed {
@@ -83,21 +91,22 @@ impl Load {
 
     /// Takes a call on, on a loop that is so late where that is known. It is over when the place is dropped.
     pub fn take_on(&self, class: Class, lateness: Option<&Lateness>) -> Result<Option<Place>, Shed> {
-        if class <= Class::Tokens {
+        if let Some(lateness) = lateness {
+            self.bear(class, lateness)?;
+        }
+        if !class.takes_a_place() {
             return Ok(None);
         }
-        let is_borne = lateness.is_none_or(|lateness| lateness.bears(class));
-        let taken = match class {
-            _ if !is_borne => Err(Shed::Late),
-            Class::OpenEnded => Ok(None),
-            class => self.places.take(class).map(Some),
-        };
-        taken.inspect_err(|shed| {
-            self.metrics.shed(match shed {
-                Shed::Full => "calls",
-                Shed::Late => "late",
-            });
-        })
+        self.places.take(class).map(Some).inspect_err(|_| self.metrics.shed("calls"))
+    }
+
+    /// Whether a loop that is so late can bear such a call.
+    pub fn bear(&self, class: Class, lateness: &Lateness) -> Result<(), Shed> {
+        if lateness.bears(class) {
+            return Ok(());
+        }
+        self.metrics.shed("late");
+        Err(Shed::Late)
     }
 
     /// A caller's turn, which ends when it is dropped. Most have no limit, and need none.

@@ -29,10 +29,14 @@ impl Figures {
 }
 
 impl Metrics {
-    /// A port has so many connections.
-    pub fn connections(&self, port: &'static str, open: usize) {
-        let open = i64::try_from(open).unwrap_or(i64::MAX);
-        self.load.connections.get_or_create(&[("port", port)]).set(open);
+    /// A port has a connection more, or none yet.
+    pub fn connections_opened(&self, port: &'static str, count: u32) {
+        self.load.connections.get_or_create(&[("port", port)]).inc_by(count.into());
+    }
+
+    /// A port has a connection less.
+    pub fn connection_closed(&self, port: &'static str) {
+        self.load.connections.get_or_create(&[("port", port)]).dec();
     }
 
     /// A call is being worked on.

@@ -50,9 +50,15 @@ pub(super) async fn within<E>(
     }
 }
 
-/// Lets a request's message be under way for so long, and no longer.
-pub(super) fn bounded(request: Request<Body>) -> Request<Body> {
-    request.map(|body| if body.is_end_stream() { body } else { Body::new(Bounded { body, patience: None }) })
+/// What is asked once a message is there, before anything is done with it.
+pub(super) type AtEnd = Box<dyn FnOnce() -> Result<(), Status> + Send>;
+
+/// Lets a request's message be under way for so long, and no longer; and asks at its end whether it is to be read at all.
+pub(super) fn bounded(request: Request<Body>, at_end: Option<AtEnd>) -> Request<Body> {
+    request.map(|body| {
+        let is_plain = body.is_end_stream() && at_end.is_none();
+        if is_plain { body } else { Body::new(Bounded { body, patience: None, at_end }) }
+    })
 }
 
 /// A message that is under way.
@@ -60,6 +66,7 @@ struct Bounded {
     body: Body,
     /// There once it has had to be waited for.
     patience: Option<Pin<Box<Sleep>>>,
+    at_end: Option<AtEnd>,
 }
 
 impl http_body::Body for Bounded {
@@ -68,7 +75,14 @@ impl http_body::Body for Bounded {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
+        if let Poll::Ready(frame) = &polled {
+            let is_end = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+            if is_end
+                && let Some(at_end) = self.at_end.take()
+                && let Err(refusal) = at_end()
+            {
+                return Poll::Ready(Some(Err(refusal)));
+            }
             return polled;
         }
         let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
@@ -76,7 +90,7 @@ impl http_body::Body for Bounded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.at_end.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -20,6 +20,7 @@ use tracing::Span;
 
 use super::direct::Direct;
 use super::ext_authz::Gateways;
+use super::load::Held;
 use super::peer::{Link, Peer, Refused, access_token};
 use super::policy::{Rule, decide, rule};
 use super::{deadline, load, status};
@@ -92,7 +93,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (app, path) = (&self.view.app, request.uri().path());
+        let View { app, lateness, .. } = &*self.view;
+        let path = request.uri().path();
         let Some(rule) = rule(path) else { return refuse(status::unknown_method(), request) };
         if metadata_size(request.headers()) > MAX_METADATA {
             return refuse(status::too_large(), request);
@@ -100,17 +102,17 @@ where
         let direct = Direct::of(path);
         let class = if direct.is_some() { Class::Tokens } else { load::class(path) };
         // Before anything is done for the call.
-        let place = match load::place(app, &self.view.lateness, class) {
-            Ok(place) => place,
-            Err(refusal) => return refuse(refusal, request),
-        };
+        if let Err(refusal) = load::look(app, lateness, class) {
+            return refuse(refusal, request);
+        }
         let Some(link) = request.extensions().get::<Link>() else {
             return refuse(status::internal("a request came in past the acceptor"), request);
         };
         let peer = Peer::recognise(app, request.headers(), link);
         let deadline = deadline::of(request.headers());
         if rule == Rule::Anyone || is_sure(&peer) {
-            let held = match decide(rule, &peer).and_then(|()| load::hold(app, place, class, &peer)) {
+            let held = match load::hold(app, lateness, class, &peer).and_then(|held| decide(rule, &peer).map(|()| held))
+            {
                 Ok(held) => held,
                 Err(refusal) => return refuse(refusal, request),
             };
@@ -123,7 +125,8 @@ where
                 return Either::Right(Box::pin(deadline::within(deadline, answer)));
             }
             admit(peer, &mut request);
-            let answer = self.inner.call(bounded(class, request)).map_ok(with_details as fn(_) -> _);
+            let answer =
+                self.inner.call(bounded(app, class, held.as_ref(), request)).map_ok(with_details as fn(_) -> _);
             if held.is_none() && deadline.is_none() {
                 return Either::Left(answer);
             }
@@ -136,11 +139,11 @@ where
         Either::Right(Box::pin(deadline::within(deadline, async move {
             let app = &view.app;
             let decided = make_sure(app, peer, request.headers(), request.extensions().get()).await.and_then(|peer| {
+                let held = load::hold(app, &view.lateness, class, &peer)?;
                 decide(rule, &peer)?;
-                let held = load::hold(app, place, class, &peer)?;
                 Ok((peer, held))
             });
-            let (peer, _held) = match decided {
+            let (peer, held) = match decided {
                 Ok(decided) => decided,
                 Err(refusal) => return Ok(refused(refusal, request).await),
             };
@@ -149,14 +152,17 @@ where
             }
             admit(peer, &mut request);
             poll_fn(|context| inner.poll_ready(context)).await?;
-            inner.call(bounded(class, request)).await.map(with_details)
+            inner.call(bounded(app, class, held.as_ref(), request)).await.map(with_details)
         })))
     }
 }
 
 /// Lets a message be under way for as long as any may be, but for calls whose messages come as they will.
-fn bounded(class: Class, request: Request<Body>) -> Request<Body> {
-    if class == Class::OpenEnded { request } else { deadline::bounded(request) }
+fn bounded(app: &Arc<App>, class: Class, held: Option<&Held>, request: Request<Body>) -> Request<Body> {
+    if class == Class::OpenEnded {
+        return request;
+    }
+    deadline::bounded(request, held.and_then(|held| held.at_end(app, class)))
 }
 
 /// Lets a peer's request go on, and says of it what kind of peer that is.

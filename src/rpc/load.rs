@@ -1,7 +1,10 @@
 //! What a call is let in for: how urgent it is, and what whoever makes it may take of the node.
 
+use std::sync::{Arc, OnceLock};
+
 use tonic::Status;
 
+use super::deadline::AtEnd;
 use super::peer::Peer;
 use crate::app::App;
 use crate::load::{Class, Lateness, Place, Turn};
@@ -9,8 +12,22 @@ use crate::load::{Class, Lateness, Place, Turn};
 /// What a call holds for as long as it goes on.
 #[derive(Debug)]
 pub(super) struct Held {
-    _place: Option<Place>,
+    seat: Option<Arc<OnceLock<Place>>>,
     _turn: Option<Turn>,
+}
+
+impl Held {
+    /// Takes the call's place when its message is there: whoever sends headers alone is to keep nobody from theirs.
+    pub(super) fn at_end(&self, app: &Arc<App>, class: Class) -> Option<AtEnd> {
+        let (app, seat) = (Arc::clone(app), Arc::clone(self.seat.as_ref()?));
+        Some(Box::new(move || {
+            if let Some(place) = app.load.take_on(class, None)? {
+                // It is asked once.
+                let _ = seat.set(place);
+            }
+            Ok(())
+        }))
+    }
 }
 
 /// How urgent a call is.
@@ -27,20 +44,23 @@ pub(super) fn class(path: &str) -> Class {
     }
 }
 
-/// A place for a call, before anything is done for it.
-pub(super) fn place(app: &App, lateness: &Lateness, class: Class) -> Result<Option<Place>, Status> {
-    Ok(app.load.take_on(class, Some(lateness))?)
+/// Whether a call could be taken on now, before anything is done for it.
+pub(super) fn look(app: &App, lateness: &Lateness, class: Class) -> Result<(), Status> {
+    Ok(app.load.take_on(class, Some(lateness)).map(drop)?)
 }
 
 /// What somebody holds whose call may go on; nothing, mostly.
-pub(super) fn hold(app: &App, place: Option<Place>, class: Class, peer: &Peer) -> Result<Option<Held>, Status> {
+pub(super) fn hold(app: &App, lateness: &Lateness, class: Class, peer: &Peer) -> Result<Option<Held>, Status> {
     let turn = match &peer.caller {
         _ if class == Class::Vital => None,
         Some(caller) => app.load.turn_of(caller)?,
         None => {
             app.load.count_stranger(peer.address)?;
+            // Nobody who serves others stands still without it, and anybody may ask for it.
+            app.load.bear(class.max(Class::Sessions), lateness)?;
             None
         }
     };
-    Ok((place.is_some() || turn.is_some()).then_some(Held { _place: place, _turn: turn }))
+    let seat = class.takes_a_place().then(Arc::default);
+    Ok((seat.is_some() || turn.is_some()).then_some(Held { seat, _turn: turn }))
 }

@@ -20,7 +20,9 @@ use tracing::field::Empty;
 use tracing::{Span, debug, error_span};
 
 use super::deadline;
+use super::peer::Link;
 use super::policy::{self, Method};
+use super::readers::{Reader, Readers};
 use crate::metrics::{CallCounts, Metrics};
 use crate::model::CallId;
 use crate::random::Random;
@@ -93,8 +95,10 @@ where
         if let Some(id) = &call.id {
             request.extensions_mut().insert(id.clone());
         }
+        let link = request.extensions().get::<Link>().filter(|_| method.is_stream());
+        let readers = link.map(|link| Arc::clone(&link.readers));
         let answer = span.in_scope(|| self.inner.call(request));
-        Observing { answer, call: Some(call), span }
+        Observing { answer, call: Some(call), span, readers }
     }
 }
 
@@ -205,6 +209,8 @@ pin_project! {
         // None once it has been told of, or its stream has taken it over.
         call: Option<Call>,
         span: Span,
+        // Who reads what is streamed.
+        readers: Option<Arc<Readers>>,
     }
 
     impl<F> PinnedDrop for Observing<F> {
@@ -254,7 +260,8 @@ where
         match code(response.headers()) {
             None if call.method.is_stream() => {
                 let span = this.span.clone();
-                Poll::Ready(Ok(response.map(|body| Body::new(Streaming { body, call: Some(call), span }))))
+                let reader = this.readers.as_ref().map(|readers| readers.begin());
+                Poll::Ready(Ok(response.map(|body| Body::new(Streaming { body, call: Some(call), span, reader }))))
             }
             code => {
                 call.ended(code.unwrap_or(Code::Ok), this.span);
@@ -269,6 +276,7 @@ struct Streaming {
     body: Body,
     call: Option<Call>,
     span: Span,
+    reader: Option<Arc<Reader>>,
 }
 
 impl Streaming {
@@ -289,7 +297,14 @@ impl HttpBody for Streaming {
     ) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
         let span = self.span.clone();
         let _entered = span.enter();
+        // The connection asks when there is room for more.
+        if let Some(reader) = &self.reader {
+            reader.asks();
+        }
         let polled = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(reader) = &self.reader {
+            reader.is_sent();
+        }
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(code) = frame.trailers_ref().and_then(code) {

@@ -83,7 +83,6 @@ const TABLE: &[(&str, Rule)] = &[
     ("/countersign.v1.AdminService/ListDeliveries", Rule::Administrator),
     ("/countersign.v1.AdminService/ReplayDeliveries", Rule::Administrator),
     ("/grpc.health.v1.Health/Check", Rule::Anyone),
-    ("/grpc.health.v1.Health/List", Rule::Anyone),
     ("/grpc.health.v1.Health/Watch", Rule::Anyone),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Rule::Anyone),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Anyone),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::peer::{Link, Peer};
+use super::peer::Peer;
 use super::validate::Faults;
 use super::{convert, cookies, status, watch};
 use crate::app::App;
@@ -102,8 +102,6 @@ impl TokenService for Token {
         request: Request<v1::WatchRevocationsRequest>,
     ) -> Result<Response<watch::Told>, Status> {
         let caller = Peer::of(&request)?.caller.clone().ok_or_else(status::credentials_missing)?;
-        let link = request.extensions().get::<Link>().ok_or_else(|| status::internal("a watcher has no connection"))?;
-        let reader = link.readers.begin();
         let message = request.get_ref();
         let mut faults = Faults::default();
         let cursor = match message.cursor.as_str() {
@@ -113,7 +111,7 @@ impl TokenService for Token {
         let heartbeat = faults.span("heartbeat", message.heartbeat, watch::HEARTBEAT, watch::HEARTBEATS);
         let cursor = faults.unless(cursor)?;
         let watch = self.0.revocations.watch(cursor, heartbeat)?;
-        Ok(Response::new(watch::told(Arc::clone(&self.0), caller, watch, reader)))
+        Ok(Response::new(watch::told(Arc::clone(&self.0), caller, watch)))
     }
 
     async fn get_jwks(&self, _: Request<v1::GetJwksRequest>) -> Result<Response<v1::GetJwksResponse>, Status> {

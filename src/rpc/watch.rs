@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::stream::{Stream, unfold};
 use tonic::Status;
 
-use super::readers::Reader;
 use super::{convert, status};
 use crate::app::App;
 use crate::model::{Caller, Permission};
@@ -23,18 +22,17 @@ pub(super) const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(10
 pub(super) type Told = Pin<Box<dyn Stream<Item = Result<v1::WatchRevocationsResponse, Status>> + Send>>;
 
 /// Tells it message by message, each when the one before has found room on its way: who takes nothing in costs nothing more.
-/// Whoever takes nothing in for long loses the connection (`server/conversation.rs`). With each checkpoint it is asked whether the caller may still watch.
-pub(super) fn told(app: Arc<App>, caller: Arc<Caller>, watch: Watch, reader: Arc<Reader>) -> Told {
+/// Whoever takes nothing in for long loses the connection (`server/conversation.rs`).
+/// With each checkpoint it is asked whether the caller may still watch.
+pub(super) fn told(app: Arc<App>, caller: Arc<Caller>, watch: Watch) -> Told {
     Box::pin(unfold(Some(watch), move |watch| {
-        let (app, caller, reader) = (Arc::clone(&app), Arc::clone(&caller), Arc::clone(&reader));
+        let (app, caller) = (Arc::clone(&app), Arc::clone(&caller));
         async move {
-            reader.asks();
             let mut watch = watch?;
             let event = match watch.next().await {
                 Ok(event @ Event::Checkpoint(_)) => may_watch(&app, &caller).map(|()| event),
                 other => other.map_err(Status::from),
             };
-            reader.is_sent();
             Some(match event {
                 Ok(event) => (Ok(convert::told(event)), Some(watch)),
                 Err(status) => (Err(status), None),

@@ -31,7 +31,7 @@ pub(super) struct Admitted {
 
 impl Admission {
     pub(super) fn new(port: &'static str, most: usize, most_per_network: Option<usize>, metrics: Metrics) -> Arc<Self> {
-        metrics.connections(port, 0);
+        metrics.connections_opened(port, 0);
         Arc::new(Self {
             port,
             most,
@@ -58,8 +58,8 @@ impl Admission {
             }
             *open += 1;
         }
-        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        self.metrics.connections(self.port, open);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.metrics.connections_opened(self.port, 1);
         Some(Admitted { admission: Arc::clone(self), network: network.map(|(network, _)| network) })
     }
 }
@@ -76,8 +76,8 @@ impl Drop for Admitted {
                 }
             }
         }
-        let open = admission.open.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
-        admission.metrics.connections(admission.port, open);
+        admission.open.fetch_sub(1, Ordering::Relaxed);
+        admission.metrics.connection_closed(admission.port);
     }
 }
 

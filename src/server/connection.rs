@@ -85,15 +85,19 @@ impl Connection {
         Ok(Some((Self { stream, silence, unread: None, _admitted: admitted }, peer)))
     }
 
-    /// Gives up where nothing has left for too long. What is written waits for the peer alone.
-    fn unless_unread(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.unread = None;
+    /// The same for what is written: in TLS it may only have been put by, and has left once it is flushed.
+    fn unless_kept(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() && matches!(self.stream, Stream::Tls(_)) {
             return written;
+        }
+        self.unless_unread(context, written)
+    }
+
+    /// Gives up where nothing has left for too long. What is written waits for the peer alone.
+    fn unless_unread<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
+            self.unread = None;
+            return done;
         }
         let until = self.unread.get_or_insert_with(|| Box::pin(sleep(UNREAD)));
         until.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -138,7 +142,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = on_stream!(self, stream => stream.poll_write(context, bytes));
-        self.unless_unread(context, written)
+        self.unless_kept(context, written)
     }
 
     fn poll_write_vectored(
@@ -147,7 +151,7 @@ impl AsyncWrite for Connection {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = on_stream!(self, stream => stream.poll_write_vectored(context, slices));
-        self.unless_unread(context, written)
+        self.unless_kept(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -158,10 +162,12 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_flush(context))
+        let flushed = on_stream!(self, stream => stream.poll_flush(context));
+        self.unless_unread(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_stream!(self, stream => stream.poll_shutdown(context))
+        let shut = on_stream!(self, stream => stream.poll_shutdown(context));
+        self.unless_unread(context, shut)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use countersign::load::Class;
 use countersign::proto::v1;
 use countersign::store::Store;
 use sqlx::pool::PoolConnection;
@@ -11,12 +12,13 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, frame, headers_with, open};
+use super::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, frame, headers_with, open, read};
 use crate::harness::{Backend, Details, TestApp, bearer, details, figure, on_both_backends, storm};
 
 on_both_backends!(
     f2_an_exhausted_pool_sheds_and_introspection_goes_on,
-    urgent_calls_find_places_where_others_find_none
+    urgent_calls_find_places_where_others_find_none,
+    what_is_only_announced_takes_no_place,
 );
 
 /// All connections to the database but those that introspection stands on.
@@ -127,33 +129,21 @@ async fn urgent_calls_find_places_where_others_find_none(backend: Backend) {
     let sign_in = |call: Result<(), Status>| call.map_err(|status| details(&status).reason);
     let mut auth = app.node().auth();
     let login = || v1::LoginRequest::default();
-    // Calls whose messages do not end hold their places for as long.
-    let mut stream = open(app.node().grpc).await;
-    let mut hold = async |count: u32, first: u32| {
-        for id in (first..).step_by(2).take(count as usize) {
-            let block = headers_with("/countersign.v1.TokenService/Refresh", &[]);
-            stream.write_all(&frame(HEADERS, END_HEADERS, id, &block)).await.unwrap();
-        }
+    let mut held = Vec::new();
+    let mut hold = |count: usize| {
+        let load = &app.node().app().load;
+        held.extend((0..count).map(|_| load.take_on(Class::Sessions, None).unwrap().unwrap()));
     };
-    let in_flight = async |count: usize| {
-        let began = Instant::now();
-        while !metrics(&app).await.contains(&format!("countersign_calls_in_flight {count}\n")) {
-            assert!(began.elapsed() < Duration::from_secs(8), "there are not {count} calls in flight");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    hold(2, 1).await;
-    in_flight(2).await;
+    hold(2);
     let refused = details(&admin.list_accounts(list()).await.unwrap_err());
     assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert_eq!(sign_in(auth.login(login()).await.map(drop)), Err("INVALID_FIELD".to_owned()));
-    hold(4, 5).await;
-    in_flight(6).await;
+    hold(4);
     assert_eq!(sign_in(auth.login(login()).await.map(drop)), Err("OVERLOADED".to_owned()));
     refresh(&app, "csr_none").await.unwrap_err();
     assert_eq!(details(&refresh(&app, "csr_none").await.unwrap_err()).reason, "REFRESH_TOKEN_INVALID");
-    hold(2, 13).await;
-    in_flight(8).await;
+    hold(2);
+    assert!(metrics(&app).await.contains("countersign_calls_in_flight 8\n"));
     assert_eq!(details(&refresh(&app, "csr_none").await.unwrap_err()).reason, "OVERLOADED");
     assert!(app.is_active(&person.access_token).await);
     let verify = v1::VerifyRequest { token: person.access_token.clone() };
@@ -165,10 +155,42 @@ async fn urgent_calls_find_places_where_others_find_none(backend: Backend) {
         form.bearer_auth(&app.api_key).send()
     };
     assert_eq!(revoke().await.unwrap().status(), 503);
-    drop(stream);
-    in_flight(0).await;
+    drop(held);
     assert_eq!(revoke().await.unwrap().status(), 200);
     admin.list_accounts(list()).await.unwrap();
+    app.stop().await;
+}
+
+/// Whoever sends headers and no message keeps nobody from theirs.
+async fn what_is_only_announced_takes_no_place(backend: Backend) {
+    let app = TestApp::with(backend, &[("load.calls", "8")]).await;
+    let mut stream = open(app.node().grpc).await;
+    for (id, path) in
+        (1..).step_by(2).zip(["TokenService/Refresh", "AuthService/Login", "AdminService/ListAccounts"].repeat(20))
+    {
+        let block = headers_with(&format!("/countersign.v1.{path}"), &[("x-api-key", &app.api_key)]);
+        stream.write_all(&frame(HEADERS, END_HEADERS, id, &block)).await.unwrap();
+    }
+    // An answer to what comes after them says that they have been looked at.
+    stream.write_all(&frame(PING, 0, 0, b"are you?")).await.unwrap();
+    while read(&mut stream).await.expect("the connection stays open").0 != PING {}
+    let person = app.sign_in("09121234567").await;
+    refresh(&app, &person.refresh_token).await.unwrap();
+    app.node().admin().list_accounts(bearer(v1::ListAccountsRequest::default(), &app.api_key)).await.unwrap();
+    assert!(metrics(&app).await.contains("countersign_calls_in_flight 0\n"));
+    // And what has come to its end does.
+    let places: Vec<_> = (0..8).map(|_| app.node().app().load.take_on(Class::Sessions, None).unwrap()).collect();
+    stream.write_all(&frame(DATA, END_STREAM, 1, &[0; 5])).await.unwrap();
+    let answer = async {
+        loop {
+            let (kind, _, id, block) = read(&mut stream).await.expect("the connection stays open");
+            if (kind, id) == (HEADERS, 1) {
+                return block;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), answer).await.expect("it is answered at once");
+    drop(places);
     app.stop().await;
 }
 
@@ -254,6 +276,12 @@ async fn an_address_has_so_many_calls_without_a_caller() {
     }
     assert!(outcomes[..3].iter().all(Result::is_ok));
     assert_eq!(limit(outcomes[3].as_ref().unwrap_err()), exceeded("strangers_per_second"));
+    // Nor is anything free that is refused.
+    let mut account = app.node().accounts();
+    let refused = account.get_profile(bearer(v1::GetProfileRequest::default(), "x")).await.unwrap_err();
+    assert_eq!(limit(&refused), exceeded("strangers_per_second"));
+    let request = reqwest::Client::new().post(format!("http://{}/oauth2/introspect", app.node().http));
+    assert_eq!(request.header("x-api-key", "csk_none").send().await.unwrap().status(), 429);
     // Callers are not strangers.
     assert!(!app.is_active("x").await);
     app.advance(1);
