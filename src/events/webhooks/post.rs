@@ -1,6 +1,7 @@
 //! An endpoint as a destination of events.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tracing::warn;
@@ -19,6 +20,8 @@ pub struct Post {
     name: String,
     endpoint: Endpoint,
     means: Arc<Means>,
+    /// Whether it has said that it is gone. The relay may not have read yet that it is disabled.
+    is_gone: AtomicBool,
 }
 
 /// An endpoint with what signs for it, the newest first. None where they were sealed under another root key.
@@ -39,7 +42,7 @@ pub(super) struct Means {
 
 impl Post {
     pub(super) fn new(endpoint: Endpoint, means: Arc<Means>) -> Self {
-        Self { name: endpoint.webhook.destination(), endpoint, means }
+        Self { name: endpoint.webhook.destination(), endpoint, means, is_gone: AtomicBool::new(false) }
     }
 
     /// Whether posting to this endpoint would be the same as before.
@@ -73,6 +76,9 @@ impl Post {
         if self.endpoint.secrets.is_empty() {
             return Err(Failure::Away("its secret was sealed under another root key".to_owned()));
         }
+        if self.is_gone.load(Ordering::Relaxed) && !self.is_back().await {
+            return Err(Failure::Away("it is disabled".to_owned()));
+        }
         let (id, body) = (event.event().id.to_string(), Bytes::copy_from_slice(event.cloud_event()));
         match self.means.sender.post(&self.endpoint, &id, body).await {
             Ok(()) => Ok(()),
@@ -80,6 +86,15 @@ impl Post {
             Err(Refusal::Later { why, after: Some(after) }) => Err(Failure::Postponed { reason: why, after }),
             Err(Refusal::Gone) => Err(self.disable().await),
         }
+    }
+
+    /// Whether it has been enabled again since it said that it is gone.
+    async fn is_back(&self) -> bool {
+        let webhook = &self.endpoint.webhook;
+        let now = self.means.store.webhook_called(&webhook.name).await;
+        let is_back = now.is_ok_and(|now| now.is_some_and(|now| now.id == webhook.id && now.disabled_at.is_none()));
+        self.is_gone.store(!is_back, Ordering::Relaxed);
+        is_back
     }
 
     /// Sends nothing more there. What waits is not lost: it goes on from there when the endpoint is enabled again.
@@ -90,6 +105,7 @@ impl Post {
             Ok(false) => {}
             Err(error) => return Failure::Away(format!("it answered 410, which cannot be written down: {error}")),
         }
+        self.is_gone.store(true, Ordering::Relaxed);
         Failure::Away("it answered 410 and is disabled".to_owned())
     }
 }
