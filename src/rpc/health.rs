@@ -1,7 +1,10 @@
 //! `grpc.health.v1.Health`: what each service is fit for, told from the real state of what it stands on.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -16,11 +19,13 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
+    /// What was said last: whoever watches is told of changes alone.
+    said: Arc<Mutex<HashMap<&'static str, bool>>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { reporter: HealthReporter::new() }
+        Self { reporter: HealthReporter::new(), said: Arc::default() }
     }
 }
 
@@ -42,10 +47,14 @@ impl Health {
 
     /// Notes how things stand. The node as a whole serves where it can judge tokens: that is what others wait for.
     pub async fn report(&self, works: impl Fn(Part) -> bool) {
-        for (service, part) in SERVICES {
-            self.reporter.set_service_status(service, status(works(part))).await;
+        // Held to the end, so that of several that report the last has the last word.
+        let mut said = self.said.lock().await;
+        for (service, part) in SERVICES.into_iter().chain([("", Part::Tokens)]) {
+            let works = works(part);
+            if said.insert(service, works) != Some(works) {
+                self.reporter.set_service_status(service, status(works)).await;
+            }
         }
-        self.reporter.set_service_status("", status(works(Part::Tokens))).await;
     }
 }
 
