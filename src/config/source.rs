@@ -182,6 +182,11 @@ impl Settings {
             self.fault(&file_setting, format!("`{name}` is set as well; set one of the two"));
         }
         match std::fs::read_to_string(&path) {
+            // Whoever writes it may have emptied it first; what was meant to be secret must not be switched off by that.
+            Ok(text) if text.trim().is_empty() => {
+                self.fault(&file_setting, format!("there is nothing in {path}"));
+                String::new()
+            }
             Ok(text) => {
                 self.secret_files.note(name, &path, text.trim());
                 text.trim().to_owned()

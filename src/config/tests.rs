@@ -85,6 +85,17 @@ fn a_secret_can_come_from_a_file_and_a_bad_one_is_named() {
 }
 
 #[test]
+fn a_file_that_is_empty_holds_no_secret() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    for content in ["", "\n"] {
+        std::fs::write(file.path(), content).unwrap();
+        let problems = load("", &[("COUNTERSIGN__JOBS__HTTP_KEY_FILE", &path)]).unwrap_err().0;
+        assert_eq!(problems[0].setting, "jobs.http_key_file");
+    }
+}
+
+#[test]
 fn a_cheaper_password_hash_than_owasp_recommends_is_refused() {
     let with = |memory: u32, passes: u32| load(&format!("[password]\nmemory_kib = {memory}\npasses = {passes}\n"), &[]);
     for (memory, passes) in [(19_456, 2), (47_104, 1), (12_288, 3), (7_168, 5), (65_536, 3)] {
