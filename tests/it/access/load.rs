@@ -130,19 +130,19 @@ async fn urgent_calls_find_places_where_others_find_none(backend: Backend) {
     let mut auth = app.node().auth();
     let login = || v1::LoginRequest::default();
     let mut held = Vec::new();
-    let mut hold = |count: usize| {
+    let mut take = |count: usize| {
         let load = &app.node().app().load;
         held.extend((0..count).map(|_| load.take_on(Class::Sessions, None).unwrap().unwrap()));
     };
-    hold(2);
+    take(2);
     let refused = details(&admin.list_accounts(list()).await.unwrap_err());
     assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "OVERLOADED"));
     assert_eq!(sign_in(auth.login(login()).await.map(drop)), Err("INVALID_FIELD".to_owned()));
-    hold(4);
+    take(4);
     assert_eq!(sign_in(auth.login(login()).await.map(drop)), Err("OVERLOADED".to_owned()));
     refresh(&app, "csr_none").await.unwrap_err();
     assert_eq!(details(&refresh(&app, "csr_none").await.unwrap_err()).reason, "REFRESH_TOKEN_INVALID");
-    hold(2);
+    take(2);
     assert!(metrics(&app).await.contains("countersign_calls_in_flight 8\n"));
     assert_eq!(details(&refresh(&app, "csr_none").await.unwrap_err()).reason, "OVERLOADED");
     assert!(app.is_active(&person.access_token).await);
