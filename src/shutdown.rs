@@ -71,10 +71,14 @@ impl Nudge {
         self.0.send_modify(|times| *times += 1);
     }
 
-    /// Listens from now on.
+    /// Listens. What was asked for before counts as well: whoever asks need not know who is there yet.
     #[must_use]
     pub fn listen(&self) -> Nudged {
-        Nudged(self.0.subscribe())
+        let mut times = self.0.subscribe();
+        if *times.borrow() > 0 {
+            times.mark_changed();
+        }
+        Nudged(times)
     }
 }
 
@@ -121,5 +125,24 @@ impl Signals {
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_asked_for_before_somebody_listens_is_heard_once() {
+        let nudge = Nudge::default();
+        assert!(nudge.listen().given().now_or_never().is_none());
+        nudge.give();
+        let mut late = nudge.listen();
+        assert!(late.given().now_or_never().is_some());
+        assert!(late.given().now_or_never().is_none());
+        nudge.give();
+        assert!(late.given().now_or_never().is_some());
     }
 }
