@@ -38,7 +38,7 @@ pub(super) async fn revoke(
         }
     };
     let form = form::read(&parts.headers, body).await?;
-    let _place = app.load.take_on(Class::Sessions, None)?;
+    let _place = app.load.take_on(Class::Sessions)?;
     if form.token.starts_with(API_KEY_PREFIX) {
         return Err(Fault::UnsupportedTokenType);
     }

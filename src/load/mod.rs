@@ -89,15 +89,23 @@ impl Load {
         }
     }
 
-    /// Takes a call on, on a loop that is so late where that is known. It is over when the place is dropped.
-    pub fn take_on(&self, class: Class, lateness: Option<&Lateness>) -> Result<Option<Place>, Shed> {
-        if let Some(lateness) = lateness {
-            self.bear(class, lateness)?;
+    /// Whether a call could be taken on now, on a loop that is so late.
+    pub fn look(&self, class: Class, lateness: &Lateness) -> Result<(), Shed> {
+        self.bear(class, lateness)?;
+        if class.takes_a_place() && !self.places.has_room(class) {
+            return Err(self.full());
         }
-        if !class.takes_a_place() {
-            return Ok(None);
-        }
-        self.places.take(class).map(Some).inspect_err(|_| self.metrics.shed("calls"))
+        Ok(())
+    }
+
+    /// Takes on a call of a class that takes a place. It is over when the place is dropped.
+    pub fn take_on(&self, class: Class) -> Result<Place, Shed> {
+        self.places.take(class).ok_or_else(|| self.full())
+    }
+
+    fn full(&self) -> Shed {
+        self.metrics.shed("calls");
+        Shed::Full
     }
 
     /// Whether a loop that is so late can bear such a call.

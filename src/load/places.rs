@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Class, Shed};
+use super::Class;
 use crate::metrics::Metrics;
 
 /// The places of a node.
@@ -36,13 +36,18 @@ impl Places {
     }
 
     /// Takes one, if one is left for such a call.
-    pub(super) fn take(&self, class: Class) -> Result<Place, Shed> {
+    pub(super) fn take(&self, class: Class) -> Option<Place> {
         let most = self.most_for(class);
         let take = |taken: usize| (taken < most).then_some(taken + 1);
         let taken = self.taken.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        taken.map_err(|_| Shed::Full)?;
+        taken.ok()?;
         self.taken.metrics.call_began();
-        Ok(Place(Arc::clone(&self.taken)))
+        Some(Place(Arc::clone(&self.taken)))
+    }
+
+    /// Whether one is left for such a call.
+    pub(super) fn has_room(&self, class: Class) -> bool {
+        self.taken.count.load(Ordering::Relaxed) < self.most_for(class)
     }
 
     /// How many may be taken, by whomever, for such a call to find one.
@@ -64,16 +69,16 @@ mod tests {
         let places = Places::new(8, Metrics::new());
         let mut taken = Vec::new();
         for (class, expected) in [(Class::Rest, 2), (Class::SignIns, 6), (Class::Sessions, 8)] {
-            while let Ok(place) = places.take(class) {
+            while let Some(place) = places.take(class) {
                 taken.push(place);
             }
             assert_eq!(taken.len(), expected, "{class:?}");
         }
-        assert_eq!(places.take(Class::Sessions).err(), Some(Shed::Full));
+        assert!(!places.has_room(Class::Sessions) && places.take(Class::Sessions).is_none());
         taken.truncate(1);
-        assert!(places.take(Class::Rest).is_ok());
+        assert!(places.has_room(Class::Rest) && places.take(Class::Rest).is_some());
         taken.push(places.take(Class::SignIns).unwrap());
-        assert_eq!(places.take(Class::Rest).err(), Some(Shed::Full));
+        assert!(places.take(Class::Rest).is_none());
     }
 
     #[test]

@@ -102,8 +102,8 @@ where
         let direct = Direct::of(path);
         let class = if direct.is_some() { Class::Tokens } else { load::class(path) };
         // Before anything is done for the call.
-        if let Err(refusal) = load::look(app, lateness, class) {
-            return refuse(refusal, request);
+        if let Err(shed) = app.load.look(class, lateness) {
+            return refuse(shed.into(), request);
         }
         let Some(link) = request.extensions().get::<Link>() else {
             return refuse(status::internal("a request came in past the acceptor"), request);

@@ -21,10 +21,9 @@ impl Held {
     pub(super) fn at_end(&self, app: &Arc<App>, class: Class) -> Option<AtEnd> {
         let (app, seat) = (Arc::clone(app), Arc::clone(self.seat.as_ref()?));
         Some(Box::new(move || {
-            if let Some(place) = app.load.take_on(class, None)? {
-                // It is asked once.
-                let _ = seat.set(place);
-            }
+            let place = app.load.take_on(class)?;
+            // It is asked once, and the seat is free.
+            seat.get_or_init(|| place);
             Ok(())
         }))
     }
@@ -42,11 +41,6 @@ pub(super) fn class(path: &str) -> Class {
         ("/countersign.v1.AuthService" | "/countersign.v1.AccountService", _) => Class::SignIns,
         _ => Class::Rest,
     }
-}
-
-/// Whether a call could be taken on now, before anything is done for it.
-pub(super) fn look(app: &App, lateness: &Lateness, class: Class) -> Result<(), Status> {
-    Ok(app.load.take_on(class, Some(lateness)).map(drop)?)
 }
 
 /// What somebody holds whose call may go on; nothing, mostly.

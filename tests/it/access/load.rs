@@ -132,7 +132,7 @@ async fn urgent_calls_find_places_where_others_find_none(backend: Backend) {
     let mut held = Vec::new();
     let mut take = |count: usize| {
         let load = &app.node().app().load;
-        held.extend((0..count).map(|_| load.take_on(Class::Sessions, None).unwrap().unwrap()));
+        held.extend((0..count).map(|_| load.take_on(Class::Sessions).unwrap()));
     };
     take(2);
     let refused = details(&admin.list_accounts(list()).await.unwrap_err());
@@ -179,7 +179,7 @@ async fn what_is_only_announced_takes_no_place(backend: Backend) {
     app.node().admin().list_accounts(bearer(v1::ListAccountsRequest::default(), &app.api_key)).await.unwrap();
     assert!(metrics(&app).await.contains("countersign_calls_in_flight 0\n"));
     // And what has come to its end does.
-    let places: Vec<_> = (0..8).map(|_| app.node().app().load.take_on(Class::Sessions, None).unwrap()).collect();
+    let places: Vec<_> = (0..8).map(|_| app.node().app().load.take_on(Class::Sessions).unwrap()).collect();
     stream.write_all(&frame(DATA, END_STREAM, 1, &[0; 5])).await.unwrap();
     let answer = async {
         loop {
